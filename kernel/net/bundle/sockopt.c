@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Socket options of AF_BUNDLE sockets: the level SOL_BUNDLE, and those of TCP
+ * that SCTP has under another name. All others are SCTP's.
+ */
+
+#include <linux/in.h>
+#include <linux/sctp.h>
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <linux/uaccess.h>
+#include <net/bundle.h>
+#include <net/sock.h>
+
+#include "internal.h"
+
+/* Programs treat the failure of TCP_NODELAY as fatal. */
+static bool is_nodelay(const struct socket *sock, int level, int optname)
+{
+	return level == IPPROTO_TCP && optname == TCP_NODELAY &&
+	       sock->type == SOCK_STREAM;
+}
+
+/**
+ * bundle_setsockopt - as in struct proto_ops
+ * @sock:	an AF_BUNDLE socket
+ * @level:	the option's level
+ * @optname:	the option
+ * @optval:	its value
+ * @optlen:	the value's length in bytes
+ *
+ * Return: 0, or -ENOPROTOOPT for an option that can't be set, -EINVAL, -EFAULT.
+ */
+int bundle_setsockopt(struct socket *sock, int level, int optname,
+		      sockptr_t optval, unsigned int optlen)
+{
+	int val;
+
+	if (is_nodelay(sock, level, optname))
+		return sock_common_setsockopt(sock, SOL_SCTP, SCTP_NODELAY,
+					      optval, optlen);
+	if (level != SOL_BUNDLE)
+		return sock_common_setsockopt(sock, level, optname, optval,
+					      optlen);
+	if (optname != BUNDLE_NAMES)
+		return -ENOPROTOOPT;
+
+	if (optlen < sizeof(val))
+		return -EINVAL;
+	if (copy_from_sockptr(&val, optval, sizeof(val)))
+		return -EFAULT;
+	if (val != 0 && val != 1)
+		return -EINVAL;
+	bundle_sctp_ops()->set_names(sock->sk, val);
+	return 0;
+}
+
+/* One-to-many sockets have many associations: the caller says which. */
+static int get_assoc_id(const struct socket *sock, const char __user *optval,
+			s32 *id)
+{
+	*id = 0;
+	if (sock->type == SOCK_SEQPACKET &&
+	    copy_from_user(id, optval, sizeof(*id)))
+		return -EFAULT;
+	return 0;
+}
+
+static int put_result(const void *result, int len, char __user *optval,
+		      int __user *optlen)
+{
+	if (copy_to_user(optval, result, len) || put_user(len, optlen))
+		return -EFAULT;
+	return 0;
+}
+
+static int get_names(struct socket *sock, int len, char __user *optval,
+		     int __user *optlen)
+{
+	int val = bundle_sctp_ops()->get_names(sock->sk);
+
+	if (len < (int)sizeof(val))
+		return -EINVAL;
+	return put_result(&val, sizeof(val), optval, optlen);
+}
+
+static int get_addrs(struct socket *sock, bool peer, int len,
+		     char __user *optval, int __user *optlen)
+{
+	struct sockaddr_bundle *sb;
+	s32 id;
+	int err;
+
+	if (len < (int)sizeof(*sb))
+		return -EINVAL;
+	err = get_assoc_id(sock, optval, &id);
+	if (err)
+		return err;
+
+	len = min_t(int, len, BUNDLE_MAX_LEN);
+	sb = kmalloc(len, GFP_KERNEL);
+	if (!sb)
+		return -ENOMEM;
+	bundle_init(sb);
+	err = bundle_sctp_ops()->get_addrs(sock->sk, id, peer, sb, len);
+	if (!err)
+		err = put_result(sb, sb->sb_len, optval, optlen);
+	kfree(sb);
+	return err;
+}
+
+static int get_paths(struct socket *sock, int len, char __user *optval,
+		     int __user *optlen)
+{
+	int max = min_t(int, len / (int)sizeof(struct bundle_path),
+			BUNDLE_MAX_ADDRS);
+	struct bundle_path *paths;
+	s32 id;
+	int err;
+
+	if (max < 1)
+		return -EINVAL;
+	err = get_assoc_id(sock, optval, &id);
+	if (err)
+		return err;
+
+	paths = kcalloc(max, sizeof(*paths), GFP_KERNEL);
+	if (!paths)
+		return -ENOMEM;
+	err = bundle_sctp_ops()->get_paths(sock->sk, id, paths, max);
+	if (err >= 0)
+		err = put_result(paths, err * sizeof(*paths), optval, optlen);
+	kfree(paths);
+	return err;
+}
+
+/**
+ * bundle_getsockopt - as in struct proto_ops
+ * @sock:	an AF_BUNDLE socket
+ * @level:	the option's level
+ * @optname:	the option
+ * @optval:	where its value goes; on one-to-many sockets, for options about
+ *		an association, first its id
+ * @optlen:	the buffer's length in bytes, becomes the value's
+ *
+ * Return: 0, or -ENOPROTOOPT for an unknown option, -EINVAL for a buffer too
+ * small for any value or an unknown association, -ENOTCONN, -EFAULT, -ENOMEM.
+ */
+int bundle_getsockopt(struct socket *sock, int level, int optname,
+		      char __user *optval, int __user *optlen)
+{
+	int len;
+
+	if (is_nodelay(sock, level, optname))
+		return sock_common_getsockopt(sock, SOL_SCTP, SCTP_NODELAY,
+					      optval, optlen);
+	if (level != SOL_BUNDLE)
+		return sock_common_getsockopt(sock, level, optname, optval,
+					      optlen);
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	switch (optname) {
+	case BUNDLE_NAMES:
+		return get_names(sock, len, optval, optlen);
+	case BUNDLE_LOCAL_ADDRS:
+		return get_addrs(sock, false, len, optval, optlen);
+	case BUNDLE_PEER_ADDRS:
+		return get_addrs(sock, true, len, optval, optlen);
+	case BUNDLE_PATHS:
+		return get_paths(sock, len, optval, optlen);
+	default:
+		return -ENOPROTOOPT;
+	}
+}

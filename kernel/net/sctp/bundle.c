@@ -1,0 +1,873 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * SCTP with socket addresses of several addresses: what bundle.ko asks of
+ * SCTP (bind to all or none, connect to all with one association), and where
+ * SCTP's own calls hand a struct sockaddr_bundle to bundle.ko.
+ */
+
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <net/bundle.h>
+#include <net/flow.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/sctp/sctp.h>
+#include <net/sctp/sm.h>
+
+static_assert(sizeof(union bundle_member) == sizeof(union sctp_addr));
+
+/**
+ * struct sctp_bundle_paths - what became of the addresses of one attempt
+ * @refs:	the socket's reference (its latest attempt) and the association's
+ * @count:	how many addresses were asked for
+ * @path:	each of them; @state is BUNDLE_PATH_TRYING until it fails, the
+ *		rest is read off the association while it lives
+ *
+ * All but @refs is protected by the socket lock.
+ */
+struct sctp_bundle_paths {
+	refcount_t refs;
+	int count;
+	struct {
+		union sctp_addr addr;
+		u16 state;
+		u16 err;
+	} path[] __counted_by(count);
+};
+
+static struct sctp_bundle_paths *sctp_bundle_paths_new(union sctp_addr *addrs,
+						       int count)
+{
+	struct sctp_bundle_paths *paths;
+	int i;
+
+	paths = kzalloc(struct_size(paths, path, count), GFP_KERNEL);
+	if (!paths)
+		return NULL;
+	refcount_set(&paths->refs, 1);
+	paths->count = count;
+	for (i = 0; i < count; i++)
+		paths->path[i].addr = addrs[i];
+	return paths;
+}
+
+void sctp_bundle_paths_put(struct sctp_bundle_paths *paths)
+{
+	if (paths && refcount_dec_and_test(&paths->refs))
+		kfree(paths);
+}
+
+static bool sctp_bundle_same_addr(const union sctp_addr *a,
+				  const union sctp_addr *b)
+{
+	const struct sctp_af *af = sctp_get_af_specific(AF_INET);
+
+	if (a->sa.sa_family == AF_INET6 || b->sa.sa_family == AF_INET6)
+		af = sctp_get_af_specific(AF_INET6);
+	return af && af->cmp_addr(a, b);
+}
+
+static void sctp_bundle_path_set(struct sctp_association *asoc, int i,
+				 enum bundle_path_state state, int err)
+{
+	struct sctp_bundle_paths *paths = asoc->bundle_paths;
+
+	paths->path[i].state = state;
+	paths->path[i].err = err;
+	if (state != BUNDLE_PATH_DROPPED)
+		bundle_notify(asoc->base.net, BUNDLE_EVENT_PATH_FAILED,
+			      &paths->path[i].addr, err);
+}
+
+/* The attempt to set up @asoc has failed with @err, and @transport, if any, is
+ * where the news came from. Context: softirq or process, socket lock held.
+ */
+void sctp_bundle_failed(const struct sctp_association *asoc,
+			const struct sctp_transport *transport, int err)
+{
+	struct sctp_association *a = (struct sctp_association *)asoc;
+	struct sctp_bundle_paths *paths = asoc->bundle_paths;
+	int i;
+
+	if (!paths)
+		return;
+	for (i = 0; i < paths->count; i++) {
+		if (paths->path[i].state != BUNDLE_PATH_TRYING)
+			continue;
+		if (err == ETIMEDOUT)
+			sctp_bundle_path_set(a, i, BUNDLE_PATH_TIMED_OUT, err);
+		else if (!transport ||
+			 !sctp_bundle_same_addr(&paths->path[i].addr,
+						&transport->ipaddr))
+			sctp_bundle_path_set(a, i, BUNDLE_PATH_DROPPED, err);
+		else if (err == ECONNREFUSED)
+			sctp_bundle_path_set(a, i, BUNDLE_PATH_REFUSED, err);
+		else
+			sctp_bundle_path_set(a, i, BUNDLE_PATH_UNREACHABLE, err);
+	}
+}
+
+/* Is @addr one of those that the program asked this association for? */
+bool sctp_bundle_asked_for(const struct sctp_association *asoc,
+			   const union sctp_addr *addr)
+{
+	return asoc->bundle_paths && sctp_assoc_lookup_paddr(asoc, addr);
+}
+
+/* Unique local addresses (RFC 4193) are private ones; SCTP calls them global. */
+static enum sctp_scope sctp_bundle_addr_scope(const union sctp_addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET6 &&
+	    (addr->v6.sin6_addr.s6_addr[0] & 0xfe) == 0xfc)
+		return SCTP_SCOPE_PRIVATE;
+	return sctp_scope(addr);
+}
+
+/* How wide a responder's view may get: as far as the addresses go that it was
+ * bound to by name. Loopback ones count only in what this host sent to itself,
+ * and one that is bound to a wildcard goes by the source alone.
+ */
+static enum sctp_scope sctp_bundle_scope_limit(const struct sctp_association *asoc,
+					       struct sctp_chunk *chunk,
+					       enum sctp_scope scope)
+{
+	struct sctp_sockaddr_entry *entry;
+	enum sctp_scope s;
+
+	if (SCTP_INPUT_CB(chunk->skb)->af->skb_iif(chunk->skb) == LOOPBACK_IFINDEX)
+		return SCTP_SCOPE_LOOPBACK;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(entry, &asoc->ep->base.bind_addr.address_list,
+				list) {
+		s = sctp_bundle_addr_scope(&entry->a);
+		if (entry->valid && s > scope && s <= SCTP_SCOPE_LINK)
+			scope = s;
+	}
+	rcu_read_unlock();
+	return scope;
+}
+
+/* The scope to which the peer's addresses in an INIT or INIT ACK, and a
+ * responder's own, are limited. Stock SCTP takes that of the source alone, so
+ * that a peer which asked for {fd00::2,10.0.1.2} would get the one or the two,
+ * depending on which it tried first. For the responder on a bundle socket it is
+ * the union over all that the INIT lists, so that every order gives the same
+ * paths, within the limit above: who comes from outside can't point it at
+ * addresses inside that it doesn't use itself.
+ */
+enum sctp_scope sctp_bundle_scope(const struct sctp_association *asoc,
+				  struct sctp_chunk *chunk,
+				  struct sctp_init_chunk *init,
+				  const union sctp_addr *source)
+{
+	enum sctp_scope limit, scope, s;
+	union sctp_params param;
+	union sctp_addr addr;
+	struct sctp_af *af;
+
+	if (!sctp_sk(asoc->base.sk)->bundle)
+		return sctp_scope(source);
+
+	scope = sctp_bundle_addr_scope(source);
+	if (init->chunk_hdr.type != SCTP_CID_INIT)
+		return scope;
+
+	limit = sctp_bundle_scope_limit(asoc, chunk, scope);
+	sctp_walk_params(param, init) {
+		if (param.p->type != SCTP_PARAM_IPV4_ADDRESS &&
+		    param.p->type != SCTP_PARAM_IPV6_ADDRESS)
+			continue;
+		af = sctp_get_af_specific(param_type2af(param.p->type));
+		if (!af || !af->from_addr_param(&addr, param.addr, 0, 0))
+			continue;
+		s = sctp_bundle_addr_scope(&addr);
+		if (s > scope && s <= limit)
+			scope = s;
+	}
+	return scope;
+}
+
+/* Each address must be one that this socket may have or reach at all. */
+static int sctp_bundle_supported(struct sctp_sock *sp, union sctp_addr *addrs,
+				 int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (!sp->pf->af_supported(addrs[i].sa.sa_family, sp))
+			return -EAFNOSUPPORT;
+	return 0;
+}
+
+static int sctp_bundle_security(struct sock *sk, int optname,
+				union sctp_addr *addrs, int count)
+{
+	int err, i;
+
+	for (i = 0; i < count; i++) {
+		struct sctp_af *af = sctp_get_af_specific(addrs[i].sa.sa_family);
+
+		err = security_sctp_bind_connect(sk, optname, &addrs[i].sa,
+						 af->sockaddr_len);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Everything that may fail comes first and changes nothing: the checks, the
+ * memory, and the port, which sctp_get_port_addrs() takes for all addresses in
+ * one step or not at all.
+ */
+static int __sctp_bundle_bind(struct sock *sk, union sctp_addr *addrs, int count)
+{
+	struct sctp_sock *sp = sctp_sk(sk);
+	struct sctp_bind_addr *bp = &sp->ep->base.bind_addr;
+	struct sctp_bind_addr new;
+	struct net *net = sock_net(sk);
+	u16 port = ntohs(addrs[0].v4.sin_port);
+	struct sctp_sockaddr_entry *entry;
+	int err, i;
+
+	/* RFC 6458 would let a second one add addresses; bind(2) doesn't. */
+	if (bp->port)
+		return -EINVAL;
+
+	err = sctp_bundle_supported(sp, addrs, count);
+	if (err)
+		return err;
+
+	for (i = 0; i < count; i++) {
+		if (count > 1 && sctp_is_any(sk, &addrs[i]))
+			return -EINVAL;
+		if (!sp->pf->bind_verify(sp, &addrs[i]))
+			return -EADDRNOTAVAIL;
+	}
+
+	if (port && inet_port_requires_bind_service(net, port) &&
+	    !ns_capable(net->user_ns, CAP_NET_BIND_SERVICE))
+		return -EACCES;
+
+	err = sctp_bundle_security(sk, SCTP_SOCKOPT_BINDX_ADD, addrs, count);
+	if (err)
+		return err;
+
+	sctp_bind_addr_init(&new, 0);
+	for (i = 0; i < count; i++) {
+		err = sctp_add_bind_addr(&new, &addrs[i], sizeof(addrs[i]),
+					 SCTP_ADDR_SRC, GFP_KERNEL);
+		if (err)
+			goto err_free;
+	}
+
+	err = -EADDRINUSE;
+	if (sctp_get_port_addrs(sk, addrs, count))
+		goto err_free;
+
+	bp->port = inet_sk(sk)->inet_num;
+	sctp_auto_asconf_init(sp);
+
+	/* The list is new and unbound endpoints aren't looked up, but other
+	 * sockets' bind(2) walks it under RCU: as sctp_add_bind_addr() does,
+	 * each entry is complete before it is linked.
+	 */
+	while ((entry = list_first_entry_or_null(&new.address_list,
+						 struct sctp_sockaddr_entry,
+						 list))) {
+		list_del(&entry->list);
+		entry->a.v4.sin_port = htons(bp->port);
+		list_add_tail_rcu(&entry->list, &bp->address_list);
+	}
+
+	inet_sk(sk)->inet_sport = htons(bp->port);
+	sp->pf->to_sk_saddr(&addrs[0], sk);
+	return 0;
+
+err_free:
+	sctp_bind_addr_free(&new);
+	return err;
+}
+
+static int sctp_bundle_do_bind(struct sock *sk, union sctp_addr *addrs, int count)
+{
+	int err;
+
+	lock_sock(sk);
+	err = __sctp_bundle_bind(sk, addrs, count);
+	release_sock(sk);
+	return err;
+}
+
+/* The association under way, or there already, that has one of the addresses.
+ * -EINVAL if they are those of several.
+ */
+static int sctp_bundle_lookup(struct sctp_endpoint *ep, union sctp_addr *addrs,
+			      int count, struct sctp_association **asoc,
+			      struct sctp_transport **transport)
+{
+	struct sctp_association *found;
+	struct sctp_transport *t;
+	int i;
+
+	*asoc = NULL;
+	*transport = NULL;
+	for (i = 0; i < count; i++) {
+		found = sctp_endpoint_lookup_assoc(ep, &addrs[i], &t);
+		if (!found || found == *asoc)
+			continue;
+		if (*asoc)
+			return -EINVAL;
+		*asoc = found;
+		*transport = t;
+	}
+	return 0;
+}
+
+/* A new association with all the addresses, nothing sent yet. Its own addresses
+ * are those in the union of the scopes of its destinations, so that
+ * {fd00:3::2,10.0.1.2} has a source for each, whichever comes first.
+ */
+static int sctp_bundle_new_asoc(struct sctp_endpoint *ep, int optname,
+				union sctp_addr *addrs, int count,
+				const struct sctp_initmsg *init,
+				struct sctp_transport **transport)
+{
+	enum sctp_scope scope = SCTP_SCOPE_GLOBAL;
+	struct sock *sk = ep->base.sk;
+	struct sctp_bundle_paths *paths;
+	struct sctp_association *asoc;
+	int err, i;
+
+	for (i = 0; i < count; i++) {
+		struct sctp_af *af = sctp_get_af_specific(addrs[i].sa.sa_family);
+
+		err = sctp_verify_addr(sk, &addrs[i], af->sockaddr_len);
+		if (err)
+			return err;
+		if (sctp_endpoint_is_peeled_off(ep, &addrs[i]))
+			return -EADDRNOTAVAIL;
+		scope = max(scope, sctp_bundle_addr_scope(&addrs[i]));
+	}
+
+	err = sctp_bundle_security(sk, optname, addrs, count);
+	if (err)
+		return err;
+
+	paths = sctp_bundle_paths_new(addrs, count);
+	if (!paths)
+		return -ENOMEM;
+
+	err = sctp_connect_new_asoc(ep, &addrs[0], scope, init, transport);
+	if (err)
+		goto err_put;
+
+	asoc = (*transport)->asoc;
+	for (i = 1; i < count; i++) {
+		if (!sctp_assoc_add_peer(asoc, &addrs[i], GFP_KERNEL,
+					 SCTP_UNKNOWN)) {
+			err = -ENOMEM;
+			goto err_free;
+		}
+	}
+
+	asoc->bundle_paths = paths;
+	refcount_inc(&paths->refs);
+	sctp_bundle_paths_put(sctp_sk(sk)->bundle_paths);
+	sctp_sk(sk)->bundle_paths = paths;
+	bundle_notify(sock_net(sk), BUNDLE_EVENT_ASSOC, NULL, 0);
+	return 0;
+
+err_free:
+	sctp_association_free(asoc);
+err_put:
+	sctp_bundle_paths_put(paths);
+	return err;
+}
+
+/* As inet_stream_connect() has it: a connect(2) that comes again while one is
+ * under way waits on, or says -EALREADY if it mustn't wait; the first one after
+ * that brings the outcome, 0 included.
+ */
+static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
+				 int count, int flags)
+{
+	long timeo = sock_sndtimeo(sk, flags & O_NONBLOCK);
+	struct sctp_sock *sp = sctp_sk(sk);
+	struct sctp_transport *transport;
+	struct sctp_association *asoc;
+	bool pending;
+	int err;
+
+	err = sctp_bundle_supported(sp, addrs, count);
+	if (err)
+		return err;
+
+	pending = sp->bundle_connecting;
+	sp->bundle_connecting = 0;
+	if (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING))
+		return pending ? 0 : -EISCONN;
+	if (sctp_style(sk, TCP) && sctp_sstate(sk, LISTENING))
+		return -EISCONN;
+
+	if (sctp_style(sk, UDP)) {
+		err = sctp_bundle_lookup(sp->ep, addrs, count, &asoc, &transport);
+		if (err)
+			return err;
+		if (asoc && asoc->state >= SCTP_STATE_ESTABLISHED)
+			return -EISCONN;
+	} else {
+		asoc = list_first_entry_or_null(&sp->ep->asocs,
+						struct sctp_association, asocs);
+		if (!asoc && pending && sk->sk_err)
+			return sock_error(sk);
+	}
+
+	if (asoc) {
+		if (!timeo) {
+			sp->bundle_connecting = pending;
+			return -EALREADY;
+		}
+	} else {
+		err = sctp_bundle_new_asoc(sp->ep, SCTP_SOCKOPT_CONNECTX, addrs,
+					   count, NULL, &transport);
+		if (err)
+			return err;
+		asoc = transport->asoc;
+
+		err = sctp_primitive_ASSOCIATE(sock_net(sk), asoc, NULL);
+		if (err < 0) {
+			sctp_association_free(asoc);
+			return err;
+		}
+
+		inet_sk(sk)->inet_dport = htons(asoc->peer.port);
+		sp->pf->to_sk_daddr(&addrs[0], sk);
+		sk->sk_err = 0;
+	}
+
+	err = sctp_wait_for_connect(asoc, NULL, &timeo);
+	if (sctp_style(sk, UDP))
+		return err;
+	if (err == -EINPROGRESS || err == -EINTR || err == -ERESTARTSYS)
+		sp->bundle_connecting = 1;
+	else if (err)
+		err = sock_error(sk) ?: err;
+	return err;
+}
+
+static int sctp_bundle_do_connect(struct sock *sk, union sctp_addr *addrs,
+				  int count, int flags)
+{
+	int err;
+
+	lock_sock(sk);
+	err = __sctp_bundle_connect(sk, addrs, count, flags);
+	release_sock(sk);
+	return err;
+}
+
+/**
+ * sctp_bundle_sendmsg - the association that a message to a bundle goes to
+ * @sk:		the socket, locked
+ * @addrs:	the addresses, not all of other families than the socket's
+ * @count:	how many
+ * @init:	what a new association is to be set up with, or NULL
+ * @asoc:	the association that has one of @addrs, or NULL after a new one
+ *		with all of them was made
+ * @transport:	its transport to the first that it has; @transport->asoc is the
+ *		association in either case
+ * @sflags:	the message's flags; none that end an association start one
+ *
+ * Return: 0, or -EINVAL if @addrs belong to different associations, or why a
+ * new one couldn't be made.
+ */
+int sctp_bundle_sendmsg(struct sock *sk, union sctp_addr *addrs, int count,
+			const struct sctp_initmsg *init, __u16 sflags,
+			struct sctp_association **asoc,
+			struct sctp_transport **transport)
+{
+	struct sctp_endpoint *ep = sctp_sk(sk)->ep;
+	int err;
+
+	err = sctp_bundle_supported(sctp_sk(sk), addrs, count);
+	if (err)
+		return err;
+	err = sctp_bundle_lookup(ep, addrs, count, asoc, transport);
+	if (err || *asoc)
+		return err;
+
+	if (sflags & (SCTP_EOF | SCTP_ABORT))
+		return -EINVAL;
+	if (sctp_style(sk, TCP) &&
+	    (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING)))
+		return -EADDRNOTAVAIL;
+
+	return sctp_bundle_new_asoc(ep, SCTP_SENDMSG_CONNECT, addrs, count, init,
+				    transport);
+}
+
+/* From SCTP to bundle.ko */
+
+int sctp_bundle_bind(struct sock *sk, const void *addr, int len)
+{
+	const struct bundle_ops *ops = bundle_ops_get();
+	int err;
+
+	if (!ops)
+		return -EAFNOSUPPORT;
+	err = ops->bind(sk, addr, len);
+	bundle_ops_put(ops);
+	return err;
+}
+
+int sctp_bundle_connect(struct sock *sk, const void *addr, int len, int flags)
+{
+	const struct bundle_ops *ops = bundle_ops_get();
+	int err;
+
+	if (!ops)
+		return -EAFNOSUPPORT;
+	err = ops->connect(sk, addr, len, flags);
+	bundle_ops_put(ops);
+	return err;
+}
+
+int sctp_bundle_unpack(struct sock *sk, const void *addr, int len,
+		       union sctp_addr **addrs)
+{
+	const struct bundle_ops *ops = bundle_ops_get();
+	int count;
+
+	if (!ops)
+		return -EAFNOSUPPORT;
+	count = ops->unpack(sk, addr, len, addrs);
+	bundle_ops_put(ops);
+	return count;
+}
+
+/* Names */
+
+static void sctp_bundle_member(union bundle_member *member,
+			       const union sctp_addr *addr, __be16 port)
+{
+	memset(member, 0, sizeof(*member));
+	if (addr->sa.sa_family == AF_INET) {
+		member->v4.sin_family = AF_INET;
+		member->v4.sin_addr = addr->v4.sin_addr;
+	} else if (ipv6_addr_v4mapped(&addr->v6.sin6_addr)) {
+		member->v4.sin_family = AF_INET;
+		member->v4.sin_addr.s_addr = addr->v6.sin6_addr.s6_addr32[3];
+	} else {
+		member->v6.sin6_family = AF_INET6;
+		member->v6.sin6_addr = addr->v6.sin6_addr;
+		if (ipv6_addr_type(&addr->v6.sin6_addr) & IPV6_ADDR_LINKLOCAL)
+			member->v6.sin6_scope_id = addr->v6.sin6_scope_id;
+	}
+	member->v4.sin_port = port;
+}
+
+/* Appends the peer's addresses, but for the one that stands there already. */
+static void sctp_bundle_put_peer(const struct sctp_association *asoc,
+				 const union sctp_addr *first,
+				 struct sockaddr_bundle *sb, size_t size)
+{
+	union bundle_member member;
+	struct sctp_transport *t;
+
+	list_for_each_entry(t, &asoc->peer.transport_addr_list, transports) {
+		if (sctp_bundle_same_addr(&t->ipaddr, first))
+			continue;
+		sctp_bundle_member(&member, &t->ipaddr, htons(asoc->peer.port));
+		if (!bundle_put(sb, size, &member))
+			return;
+	}
+}
+
+/* Likewise for the addresses that an endpoint or association is bound to. */
+static void sctp_bundle_put_local(const struct sctp_bind_addr *bp,
+				  const union sctp_addr *first,
+				  struct sockaddr_bundle *sb, size_t size)
+{
+	struct sctp_sockaddr_entry *entry;
+	union bundle_member member;
+
+	list_for_each_entry(entry, &bp->address_list, list) {
+		if (!entry->valid || sctp_bundle_same_addr(&entry->a, first))
+			continue;
+		sctp_bundle_member(&member, &entry->a, htons(bp->port));
+		if (!bundle_put(sb, size, &member))
+			return;
+	}
+}
+
+/* The address of this end to show first: the first that the program bound, or,
+ * if that is a wildcard, the one that the peer sees.
+ */
+static void sctp_bundle_local_addr(struct sctp_sock *sp,
+				   const struct sctp_association *asoc,
+				   union sctp_addr *addr)
+{
+	const struct sctp_bind_addr *bp = &sp->ep->base.bind_addr;
+	struct sock *sk = sctp_opt2sk(sp);
+	struct sctp_sockaddr_entry *entry;
+	struct sctp_transport *t;
+
+	entry = list_first_entry_or_null(&bp->address_list,
+					 struct sctp_sockaddr_entry, list);
+	if (entry && (!asoc || !sctp_is_any(sk, &entry->a))) {
+		*addr = entry->a;
+	} else if (!asoc) {
+		sp->pf->af->inaddr_any(addr, htons(bp->port));
+	} else {
+		t = sctp_assoc_lookup_paddr(asoc, &asoc->peer.verified_addr);
+		if (!t)
+			t = asoc->peer.primary_path;
+		if (t && !sctp_is_any(sk, &t->saddr)) {
+			*addr = t->saddr;
+		} else {
+			entry = list_first_entry_or_null(&asoc->base.bind_addr.address_list,
+							 struct sctp_sockaddr_entry,
+							 list);
+			if (entry)
+				*addr = entry->a;
+			else
+				sp->pf->af->inaddr_any(addr, 0);
+		}
+	}
+	addr->v4.sin_port = htons(bp->port);
+}
+
+/* The association of a one-to-one or peeled-off socket, if it has one. */
+static struct sctp_association *sctp_bundle_asoc(struct sock *sk)
+{
+	if (sctp_style(sk, UDP) || sctp_sstate(sk, LISTENING))
+		return NULL;
+	return list_first_entry_or_null(&sctp_sk(sk)->ep->asocs,
+					struct sctp_association, asocs);
+}
+
+static int sctp_bundle_name(struct sctp_sock *sp, const union sctp_addr *addr,
+			    const struct sctp_association *asoc,
+			    const struct sctp_bind_addr *bp, void *buf)
+{
+	struct sockaddr_bundle *sb = buf;
+	union bundle_member member;
+
+	sctp_bundle_member(&member, addr, addr->v4.sin_port);
+	if (!sp->bundle_names) {
+		memcpy(buf, &member, bundle_member_len(&member));
+		return bundle_member_len(&member);
+	}
+
+	bundle_init(sb);
+	bundle_put(sb, sizeof(struct sockaddr_storage), &member);
+	if (asoc)
+		sctp_bundle_put_peer(asoc, addr, sb,
+				     sizeof(struct sockaddr_storage));
+	else if (bp)
+		sctp_bundle_put_local(bp, addr, sb,
+				      sizeof(struct sockaddr_storage));
+	return sb->sb_len;
+}
+
+static void sctp_bundle_peer_addr(const struct sctp_association *asoc,
+				  union sctp_addr *addr)
+{
+	*addr = asoc->peer.verified_addr;
+	if (addr->sa.sa_family == AF_UNSPEC)
+		*addr = asoc->peer.primary_addr;
+	addr->v4.sin_port = htons(asoc->peer.port);
+}
+
+/* The peer's address that is left when the association has gone. */
+static void sctp_bundle_daddr(const struct sock *sk, union sctp_addr *addr)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6) {
+		addr->v6.sin6_family = AF_INET6;
+		addr->v6.sin6_addr = sk->sk_v6_daddr;
+		addr->v6.sin6_port = inet_sk(sk)->inet_dport;
+		return;
+	}
+#endif
+	addr->v4.sin_family = AF_INET;
+	addr->v4.sin_addr.s_addr = inet_sk(sk)->inet_daddr;
+	addr->v4.sin_port = inet_sk(sk)->inet_dport;
+}
+
+static const struct sctp_bind_addr *
+sctp_bundle_bound(struct sctp_sock *sp, const struct sctp_association *asoc)
+{
+	return asoc ? &asoc->base.bind_addr : &sp->ep->base.bind_addr;
+}
+
+static int sctp_bundle_getname(struct sock *sk, struct sockaddr_storage *buf,
+			       int peer)
+{
+	struct sctp_sock *sp = sctp_sk(sk);
+	struct sctp_association *asoc;
+	union sctp_addr addr;
+	int ret;
+
+	lock_sock(sk);
+	asoc = sctp_bundle_asoc(sk);
+	memset(&addr, 0, sizeof(addr));
+	if (!peer) {
+		sctp_bundle_local_addr(sp, asoc, &addr);
+		ret = sctp_bundle_name(sp, &addr, NULL,
+				       sctp_bundle_bound(sp, asoc), buf);
+	} else if (!inet_sk(sk)->inet_dport ||
+		   (peer == 1 && (1 << sk->sk_state) & TCPF_CLOSE)) {
+		ret = -ENOTCONN;
+	} else {
+		if (asoc)
+			sctp_bundle_peer_addr(asoc, &addr);
+		else
+			sctp_bundle_daddr(sk, &addr);
+		ret = sctp_bundle_name(sp, &addr, asoc, NULL, buf);
+	}
+	release_sock(sk);
+	return ret;
+}
+
+/* Where a message came from, as a bundle socket tells it: the address that the
+ * handshake verified, whichever path it took. Context: socket lock held.
+ */
+void sctp_bundle_msgname(struct sctp_sock *sp, struct sctp_association *asoc,
+			 void *name, int *len)
+{
+	union sctp_addr addr;
+
+	sctp_bundle_peer_addr(asoc, &addr);
+	*len = sctp_bundle_name(sp, &addr, asoc, NULL, name);
+}
+
+static bool sctp_bundle_get_names(const struct sock *sk)
+{
+	return sctp_sk(sk)->bundle_names;
+}
+
+static void sctp_bundle_set_names(struct sock *sk, bool on)
+{
+	lock_sock(sk);
+	sctp_sk(sk)->bundle_names = on;
+	release_sock(sk);
+}
+
+static int sctp_bundle_get_addrs(struct sock *sk, s32 id, bool peer,
+				 struct sockaddr_bundle *sb, size_t size)
+{
+	struct sctp_sock *sp = sctp_sk(sk);
+	struct sctp_association *asoc;
+	union bundle_member member;
+	union sctp_addr addr;
+	int err = 0;
+
+	lock_sock(sk);
+	if (sctp_style(sk, UDP))
+		asoc = id ? sctp_id2assoc(sk, id) : NULL;
+	else
+		asoc = sctp_bundle_asoc(sk);
+
+	memset(&addr, 0, sizeof(addr));
+	if (sctp_style(sk, UDP) && !asoc && (peer || id)) {
+		err = -EINVAL;
+	} else if (!peer) {
+		sctp_bundle_local_addr(sp, asoc, &addr);
+		sctp_bundle_member(&member, &addr, addr.v4.sin_port);
+		if (bundle_put(sb, size, &member))
+			sctp_bundle_put_local(sctp_bundle_bound(sp, asoc), &addr,
+					      sb, size);
+	} else if (!asoc || asoc->state < SCTP_STATE_ESTABLISHED) {
+		err = -ENOTCONN;
+	} else {
+		sctp_bundle_peer_addr(asoc, &addr);
+		sctp_bundle_member(&member, &addr, addr.v4.sin_port);
+		if (bundle_put(sb, size, &member))
+			sctp_bundle_put_peer(asoc, &addr, sb, size);
+	}
+	release_sock(sk);
+	return err;
+}
+
+/* What became of one address, as far as the association tells. */
+static enum bundle_path_state
+sctp_bundle_path_state(const struct sctp_association *asoc,
+		       const union sctp_addr *addr)
+{
+	struct sctp_transport *t;
+
+	if (asoc->state < SCTP_STATE_ESTABLISHED)
+		return BUNDLE_PATH_TRYING;
+	if (sctp_bundle_same_addr(&asoc->peer.verified_addr, addr))
+		return BUNDLE_PATH_WON;
+	t = sctp_assoc_lookup_paddr(asoc, addr);
+	if (!t)
+		return BUNDLE_PATH_DROPPED;
+	return t->state == SCTP_UNCONFIRMED ? BUNDLE_PATH_TRYING :
+					      BUNDLE_PATH_CONFIRMED;
+}
+
+static int sctp_bundle_get_paths(struct sock *sk, s32 id,
+				 struct bundle_path *out, int max)
+{
+	struct sctp_bundle_paths *paths;
+	struct sctp_association *asoc;
+	union bundle_member member;
+	int count = 0, i;
+
+	lock_sock(sk);
+	if (sctp_style(sk, UDP)) {
+		asoc = sctp_id2assoc(sk, id);
+		if (!asoc) {
+			count = -EINVAL;
+			goto out;
+		}
+	} else {
+		asoc = sctp_bundle_asoc(sk);
+	}
+	paths = asoc ? asoc->bundle_paths : sctp_sk(sk)->bundle_paths;
+	if (!paths)
+		goto out;
+
+	for (i = 0; i < paths->count && count < max; i++, count++) {
+		const union sctp_addr *addr = &paths->path[i].addr;
+
+		memset(&out[count], 0, sizeof(out[count]));
+		sctp_bundle_member(&member, addr, addr->v4.sin_port);
+		memcpy(out[count].bp_addr, &member, sizeof(member));
+		out[count].bp_state = paths->path[i].state;
+		out[count].bp_error = paths->path[i].err;
+		if (asoc && out[count].bp_state == BUNDLE_PATH_TRYING)
+			out[count].bp_state = sctp_bundle_path_state(asoc, addr);
+	}
+out:
+	release_sock(sk);
+	return count;
+}
+
+static void sctp_bundle_init_sock(struct sock *sk)
+{
+	struct sctp_sock *sp = sctp_sk(sk);
+
+	lock_sock(sk);
+	sp->bundle = 1;
+	sp->v4mapped = 0;
+	sk->sk_ipv6only = 0;
+	release_sock(sk);
+}
+
+const struct bundle_sctp_ops sctp_bundle_ops = {
+	.init		= sctp_bundle_init_sock,
+	.bind		= sctp_bundle_do_bind,
+	.connect	= sctp_bundle_do_connect,
+	.getname	= sctp_bundle_getname,
+	.get_names	= sctp_bundle_get_names,
+	.set_names	= sctp_bundle_set_names,
+	.get_addrs	= sctp_bundle_get_addrs,
+	.get_paths	= sctp_bundle_get_paths,
+};
