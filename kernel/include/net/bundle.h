@@ -43,6 +43,7 @@ static inline bool sockaddr_is_bundle(const void *addr, int len)
 	       len >= (int)sizeof(sa->sa_family) && sa->sa_family == AF_BUNDLE;
 }
 
+bool sk_takes_bundle(const struct sock *sk);
 int bundle_check(const void *addr, int len);
 const struct sockaddr_bundle_entry *
 bundle_next(const struct sockaddr_bundle *sb,

@@ -195,16 +195,17 @@ static int __init bundle_init_module(void)
 	err = bundle_mib_init();
 	if (err)
 		return err;
-	err = bundle_register(&bundle_ops);
-	if (err)
-		goto err_mib;
 	err = sock_register(&bundle_family_ops);
 	if (err)
-		goto err_ops;
+		goto err_mib;
+	/* Last: SCTP may be inside from here on, so nothing may fail after it. */
+	err = bundle_register(&bundle_ops);
+	if (err)
+		goto err_family;
 	return 0;
 
-err_ops:
-	bundle_unregister(&bundle_ops);
+err_family:
+	sock_unregister(PF_BUNDLE);
 err_mib:
 	bundle_mib_exit();
 	return err;

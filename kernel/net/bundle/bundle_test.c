@@ -276,9 +276,15 @@ static void names_are_trimmed_to_whole_entries(struct kunit *test)
 		}
 	}
 
-	/* Addresses of other families stay as they are. */
+	/* Addresses of other families stay as they are, and so does what only
+	 * looks like a bundle, as a packet socket's name may.
+	 */
 	d->storage.ss_family = AF_INET6;
 	KUNIT_EXPECT_EQ(test, bundle_trim(&d->storage, 28, 4), 28);
+	memset(d, 0xff, sizeof(*d));
+	d->storage.ss_family = AF_BUNDLE;
+	KUNIT_EXPECT_EQ(test, bundle_trim(&d->storage, 18, 272), 18);
+	KUNIT_EXPECT_EQ(test, bundle_trim(&d->storage, 18, 10), 18);
 }
 
 static struct kunit_case bundle_cases[] = {

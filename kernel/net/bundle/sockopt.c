@@ -39,6 +39,8 @@ int bundle_setsockopt(struct socket *sock, int level, int optname,
 	if (is_nodelay(sock, level, optname))
 		return sock_common_setsockopt(sock, SOL_SCTP, SCTP_NODELAY,
 					      optval, optlen);
+	if (level == IPPROTO_TCP)
+		return -ENOPROTOOPT;
 	if (level != SOL_BUNDLE)
 		return sock_common_setsockopt(sock, level, optname, optval,
 					      optlen);
@@ -154,6 +156,8 @@ int bundle_getsockopt(struct socket *sock, int level, int optname,
 	if (is_nodelay(sock, level, optname))
 		return sock_common_getsockopt(sock, SOL_SCTP, SCTP_NODELAY,
 					      optval, optlen);
+	if (level == IPPROTO_TCP)
+		return -ENOPROTOOPT;
 	if (level != SOL_BUNDLE)
 		return sock_common_getsockopt(sock, level, optname, optval,
 					      optlen);

@@ -12,6 +12,7 @@
 #include <linux/string.h>
 #include <net/bundle.h>
 #include <net/ipv6.h>
+#include <net/sock.h>
 
 static const void *entry_addr(const struct sockaddr_bundle_entry *entry)
 {
@@ -226,14 +227,19 @@ int bundle_trim(struct sockaddr_storage *addr, int len, int room)
 	const struct sockaddr_bundle_entry *entry = NULL;
 	unsigned int count = 0, used = sizeof(*sb);
 
-	if (len < (int)sizeof(*sb) || !sockaddr_is_bundle(addr, len) ||
-	    room < 0 || sb->sb_len <= room)
+	/* Names of all families come here, and one of them lets a user choose
+	 * what stands in place of the family: only what says its own length is
+	 * one of ours.
+	 */
+	if (len < (int)sizeof(*sb) || len > (int)sizeof(*addr) ||
+	    !sockaddr_is_bundle(addr, len) || sb->sb_len != len ||
+	    room < 0 || len <= room)
 		return len;
 	if (room < (int)sizeof(*sb))
 		return 0;
 
 	while ((entry = bundle_next(sb, entry))) {
-		if (used + BUNDLE_ENTRY_SIZE(entry->be_len) > room)
+		if (used + BUNDLE_ENTRY_SIZE(entry->be_len) > min(room, len))
 			break;
 		used += BUNDLE_ENTRY_SIZE(entry->be_len);
 		count++;
@@ -244,6 +250,20 @@ int bundle_trim(struct sockaddr_storage *addr, int len, int room)
 	return used;
 }
 EXPORT_SYMBOL_GPL(bundle_trim);
+
+/**
+ * sk_takes_bundle - does this socket know what to do with a bundle?
+ * @sk:	any socket, or NULL
+ *
+ * Return: whether it is SCTP's, of either family and style. Raw sockets of
+ * SCTP's number are not.
+ */
+bool sk_takes_bundle(const struct sock *sk)
+{
+	return sk && sk_is_inet(sk) && sk->sk_protocol == IPPROTO_SCTP &&
+	       sk->sk_type != SOCK_RAW;
+}
+EXPORT_SYMBOL_GPL(sk_takes_bundle);
 
 /* Read under RCU by SCTP, whose calls hold a reference to the module. */
 static const struct bundle_ops __rcu *bundle_ops;

@@ -70,6 +70,24 @@ static bool sctp_bundle_same_addr(const union sctp_addr *a,
 	return af && af->cmp_addr(a, b);
 }
 
+/* What became of one address, as far as the association tells. */
+static enum bundle_path_state
+sctp_bundle_path_state(const struct sctp_association *asoc,
+		       const union sctp_addr *addr)
+{
+	struct sctp_transport *t;
+
+	if (asoc->state < SCTP_STATE_ESTABLISHED)
+		return BUNDLE_PATH_TRYING;
+	if (sctp_bundle_same_addr(&asoc->peer.verified_addr, addr))
+		return BUNDLE_PATH_WON;
+	t = sctp_assoc_lookup_paddr(asoc, addr);
+	if (!t)
+		return BUNDLE_PATH_DROPPED;
+	return t->state == SCTP_UNCONFIRMED ? BUNDLE_PATH_TRYING :
+					      BUNDLE_PATH_CONFIRMED;
+}
+
 static void sctp_bundle_path_set(struct sctp_association *asoc, int i,
 				 enum bundle_path_state state, int err)
 {
@@ -80,6 +98,27 @@ static void sctp_bundle_path_set(struct sctp_association *asoc, int i,
 	if (state != BUNDLE_PATH_DROPPED)
 		bundle_notify(asoc->base.net, BUNDLE_EVENT_PATH_FAILED,
 			      &paths->path[i].addr, err);
+}
+
+/* The association is set up: the socket's peer is the one that the handshake
+ * verified, and what became of the addresses is written down for when the
+ * association has gone. Context: softirq or process, socket lock held.
+ */
+void sctp_bundle_established(struct sctp_association *asoc)
+{
+	struct sctp_bundle_paths *paths = asoc->bundle_paths;
+	struct sctp_sock *sp = sctp_sk(asoc->base.sk);
+	int i;
+
+	if (sp->bundle && sctp_style(asoc->base.sk, TCP) &&
+	    !sctp_sstate(asoc->base.sk, LISTENING))
+		sp->pf->to_sk_daddr(&asoc->peer.verified_addr, asoc->base.sk);
+
+	for (i = 0; paths && i < paths->count; i++)
+		if (paths->path[i].state == BUNDLE_PATH_TRYING)
+			paths->path[i].state =
+				sctp_bundle_path_state(asoc,
+						       &paths->path[i].addr);
 }
 
 /* The attempt to set up @asoc has failed with @err, and @transport, if any, is
@@ -137,7 +176,8 @@ static enum sctp_scope sctp_bundle_scope_limit(const struct sctp_association *as
 	struct sctp_sockaddr_entry *entry;
 	enum sctp_scope s;
 
-	if (SCTP_INPUT_CB(chunk->skb)->af->skb_iif(chunk->skb) == LOOPBACK_IFINDEX)
+	/* The af's own skb_iif() names, for IPv6, the address's interface. */
+	if (chunk->skb->skb_iif == LOOPBACK_IFINDEX)
 		return SCTP_SCOPE_LOOPBACK;
 
 	rcu_read_lock();
@@ -220,7 +260,7 @@ static int sctp_bundle_security(struct sock *sk, int optname,
 }
 
 /* Everything that may fail comes first and changes nothing: the checks, the
- * memory, and the port, which sctp_get_port_addrs() takes for all addresses in
+ * memory, and sctp_get_port_addrs(), which takes the port and all addresses in
  * one step or not at all.
  */
 static int __sctp_bundle_bind(struct sock *sk, union sctp_addr *addrs, int count)
@@ -230,7 +270,6 @@ static int __sctp_bundle_bind(struct sock *sk, union sctp_addr *addrs, int count
 	struct sctp_bind_addr new;
 	struct net *net = sock_net(sk);
 	u16 port = ntohs(addrs[0].v4.sin_port);
-	struct sctp_sockaddr_entry *entry;
 	int err, i;
 
 	/* RFC 6458 would let a second one add addresses; bind(2) doesn't. */
@@ -265,24 +304,10 @@ static int __sctp_bundle_bind(struct sock *sk, union sctp_addr *addrs, int count
 	}
 
 	err = -EADDRINUSE;
-	if (sctp_get_port_addrs(sk, addrs, count))
+	if (sctp_get_port_addrs(sk, addrs, count, &new))
 		goto err_free;
 
-	bp->port = inet_sk(sk)->inet_num;
 	sctp_auto_asconf_init(sp);
-
-	/* The list is new and unbound endpoints aren't looked up, but other
-	 * sockets' bind(2) walks it under RCU: as sctp_add_bind_addr() does,
-	 * each entry is complete before it is linked.
-	 */
-	while ((entry = list_first_entry_or_null(&new.address_list,
-						 struct sctp_sockaddr_entry,
-						 list))) {
-		list_del(&entry->list);
-		entry->a.v4.sin_port = htons(bp->port);
-		list_add_tail_rcu(&entry->list, &bp->address_list);
-	}
-
 	inet_sk(sk)->inet_sport = htons(bp->port);
 	sp->pf->to_sk_saddr(&addrs[0], sk);
 	return 0;
@@ -399,7 +424,7 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 	struct sctp_sock *sp = sctp_sk(sk);
 	struct sctp_transport *transport;
 	struct sctp_association *asoc;
-	bool pending;
+	bool pending, repeated;
 	int err;
 
 	err = sctp_bundle_supported(sp, addrs, count);
@@ -426,12 +451,8 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 			return sock_error(sk);
 	}
 
-	if (asoc) {
-		if (!timeo) {
-			sp->bundle_connecting = pending;
-			return -EALREADY;
-		}
-	} else {
+	repeated = asoc;
+	if (!repeated) {
 		err = sctp_bundle_new_asoc(sp->ep, SCTP_SOCKOPT_CONNECTX, addrs,
 					   count, NULL, &transport);
 		if (err)
@@ -449,10 +470,18 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 		sk->sk_err = 0;
 	}
 
+	/* SCTP wakes one waiter; with a repeated connect() there may be more. */
+	sctp_association_hold(asoc);
 	err = sctp_wait_for_connect(asoc, NULL, &timeo);
+	wake_up_interruptible_all(&asoc->wait);
+	sctp_association_put(asoc);
+
+	if (repeated && err == -EINPROGRESS)
+		err = -EALREADY;
 	if (sctp_style(sk, UDP))
 		return err;
-	if (err == -EINPROGRESS || err == -EINTR || err == -ERESTARTSYS)
+	if (err == -EINPROGRESS || err == -EALREADY || err == -EINTR ||
+	    err == -ERESTARTSYS)
 		sp->bundle_connecting = 1;
 	else if (err)
 		err = sock_error(sk) ?: err;
@@ -608,10 +637,10 @@ static void sctp_bundle_put_local(const struct sctp_bind_addr *bp,
  * if that is a wildcard, the one that the peer sees.
  */
 static void sctp_bundle_local_addr(struct sctp_sock *sp,
-				   const struct sctp_association *asoc,
+				   struct sctp_association *asoc,
 				   union sctp_addr *addr)
 {
-	const struct sctp_bind_addr *bp = &sp->ep->base.bind_addr;
+	struct sctp_bind_addr *bp = &sp->ep->base.bind_addr;
 	struct sock *sk = sctp_opt2sk(sp);
 	struct sctp_sockaddr_entry *entry;
 	struct sctp_transport *t;
@@ -794,24 +823,6 @@ static int sctp_bundle_get_addrs(struct sock *sk, s32 id, bool peer,
 	return err;
 }
 
-/* What became of one address, as far as the association tells. */
-static enum bundle_path_state
-sctp_bundle_path_state(const struct sctp_association *asoc,
-		       const union sctp_addr *addr)
-{
-	struct sctp_transport *t;
-
-	if (asoc->state < SCTP_STATE_ESTABLISHED)
-		return BUNDLE_PATH_TRYING;
-	if (sctp_bundle_same_addr(&asoc->peer.verified_addr, addr))
-		return BUNDLE_PATH_WON;
-	t = sctp_assoc_lookup_paddr(asoc, addr);
-	if (!t)
-		return BUNDLE_PATH_DROPPED;
-	return t->state == SCTP_UNCONFIRMED ? BUNDLE_PATH_TRYING :
-					      BUNDLE_PATH_CONFIRMED;
-}
-
 static int sctp_bundle_get_paths(struct sock *sk, s32 id,
 				 struct bundle_path *out, int max)
 {
@@ -850,15 +861,14 @@ out:
 	return count;
 }
 
+/* Nobody else knows the socket yet; sctp_do_peeloff() holds another one's lock. */
 static void sctp_bundle_init_sock(struct sock *sk)
 {
 	struct sctp_sock *sp = sctp_sk(sk);
 
-	lock_sock(sk);
 	sp->bundle = 1;
 	sp->v4mapped = 0;
 	sk->sk_ipv6only = 0;
-	release_sock(sk);
 }
 
 const struct bundle_sctp_ops sctp_bundle_ops = {
