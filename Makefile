@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make run and make check do everything on a fresh Debian 12 machine; make help
+# lists the parts.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+vm := qemu/vm
+step := tools/step
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: deps
+deps: ## install the Debian packages that the rest needs
+	@tools/deps
+
+.PHONY: patches-apply
+patches-apply: deps ## lay kernel/ and patches/ on Debian's source, as commits in build/linux
+	@$(step) patches-apply tools/kernel-tree apply
+
+.PHONY: patches-refresh
+patches-refresh: ## turn the commits in build/linux back into kernel/ and patches/
+	@tools/kernel-tree refresh
+
+.PHONY: kernel kernel-debug kernel-stock
+kernel: patches-apply ## build the guests' release kernel
+	@$(step) kernel-release tools/kernel-build release
+kernel-debug: patches-apply ## the same with every checker on
+	@$(step) kernel-debug tools/kernel-build debug
+kernel-stock: patches-apply ## the same as release, without our patches
+	@$(step) kernel-stock tools/kernel-build stock
+
+.PHONY: module
+module: ## build bundle.ko alone, against the built tree KDIR=... that has our patches
+	@tools/module-build "$(KDIR)"
+
+.PHONY: selftests
+selftests: patches-apply ## build the selftests and benchmarks
+	@$(step) selftests $(MAKE) -C selftests
+	@$(step) bench $(MAKE) -C bench
+
+.PHONY: run
+run: kernel selftests ## build, boot, and show a transfer over three paths, one of them cut
+	@$(vm) -- selftests/run transfer
+
+.PHONY: lint
+lint: patches-apply ## the static checks alone
+	@tools/check lint
+
+.PHONY: check
+check: kernel kernel-debug kernel-stock selftests ## all tests
+	@tools/check
+
+.PHONY: check-series
+check-series: patches-apply ## build and boot a kernel after each patch of the series (long)
+	@tools/check-series
+
+.PHONY: format
+format: ## format the C++ sources
+	@clang-format -i $$(git ls-files '*.cpp' '*.hpp')
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf build
