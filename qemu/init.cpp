@@ -216,8 +216,8 @@ void set_loopback_up()
     ::close(socket);
 }
 
-// A line of modules.dep is a module's file, a colon and the files that it needs, the ones needed
-// most last. Without modprobe, of which the libraries take long to load.
+// A line of modules.dep is a module's file, a colon and the files that it needs, those to be loaded
+// first last. Without modprobe, as its libraries take long to load.
 void load_module(const std::string &name)
 {
     utsname system;
@@ -331,13 +331,13 @@ void write_all(int file, const char *data, ssize_t length)
         arguments.push_back(word.data());
     arguments.push_back(nullptr);
 
-    const char *what = job.directory.c_str();
-    if (!::chdir(what)) {
-        what = arguments[0];
-        ::execvp(what, arguments.data());
+    if (::chdir(job.directory.c_str())) {
+        ::dprintf(2, "qemu/vm: %s: %s\n", job.directory.c_str(), std::strerror(errno));
+        std::_Exit(125);
     }
+    ::execvp(arguments[0], arguments.data());
     const int error = errno;
-    ::dprintf(2, "qemu/vm: %s: %s\n", what, std::strerror(error));
+    ::dprintf(2, "qemu/vm: %s: %s\n", arguments[0], std::strerror(error));
     std::_Exit(error == ENOENT ? 127 : 126);
 }
 
@@ -367,7 +367,7 @@ int run(const Job &job)
         child = ::fork();
         if (child == 0) {
             ::setsid();
-            ::dup2(::open("/dev/null", O_RDWR), 0);
+            ::dup2(::open("/dev/null", O_RDWR | O_CLOEXEC), 0);
             ::dup2(ends_of_pipe[1], 1);
             ::dup2(ends_of_pipe[1], 2);
         }
@@ -390,11 +390,8 @@ int run(const Job &job)
             else
                 output.fd = -1; // nobody has it open any more
             relayed += std::max(length, 0L);
-            if (relayed > limit && !job.command.empty()) {
-                ::dprintf(port, "\nqemu/vm: over 1 GiB of output: killed\n");
+            if (relayed > limit && !job.command.empty())
                 ::kill(-1, SIGKILL);
-                relayed = 0;
-            }
         }
         if (polled[1].revents) {
             signalfd_siginfo ignored;
@@ -413,6 +410,10 @@ int run(const Job &job)
         } else if (polled[2].revents & POLLHUP) {
             std::this_thread::sleep_for(10ms); // QEMU hasn't opened its side yet
         }
+    }
+    if (relayed > limit && !job.command.empty()) {
+        const std::string_view message = "\nqemu/vm: over 1 GiB of output: killed\n";
+        write_all(port, message.data(), message.size());
     }
     return status;
 }

@@ -35,8 +35,9 @@ load_policy()
 	{
 		[ -e /sbin/tomoyo-init ] || ln -s /bin/true /sbin/tomoyo-init
 		[ -e /sbin/init ] || ln -s /bin/true /sbin/init
-	} &&
-	/sbin/init --version &&
+	} || return
+	# Whatever it says: it isn't the first process.
+	/sbin/init --version
 	grep -q "^<kernel> $program\$" "$policy/domain_policy" &&
 	grep -q '^1-CONFIG::network={ mode=enforcing' "$policy/profile"
 }
