@@ -38,8 +38,8 @@ module: ## build bundle.ko alone, against the built tree KDIR=... that has our p
 
 .PHONY: selftests
 selftests: patches-apply ## build the selftests and benchmarks
-	@$(step) selftests $(MAKE) -C selftests
-	@$(step) bench $(MAKE) -C bench
+	@$(step) selftests $(MAKE) -C selftests CXX="ccache g++"
+	@$(step) bench $(MAKE) -C bench CXX="ccache g++"
 
 .PHONY: run
 run: kernel selftests ## build, boot, and show a transfer over three paths, one of them cut
