@@ -260,7 +260,7 @@ static int sctp_bundle_security(struct sock *sk, int optname,
 }
 
 /* Everything that may fail comes first and changes nothing: the checks, the
- * memory, and sctp_get_port_addrs(), which takes the port and all addresses in
+ * memory, and sctp_get_port_local(), which takes the port and all addresses in
  * one step or not at all.
  */
 static int __sctp_bundle_bind(struct sock *sk, union sctp_addr *addrs, int count)
@@ -304,7 +304,7 @@ static int __sctp_bundle_bind(struct sock *sk, union sctp_addr *addrs, int count
 	}
 
 	err = -EADDRINUSE;
-	if (sctp_get_port_addrs(sk, addrs, count, &new))
+	if (sctp_get_port_local(sk, addrs, count, &new))
 		goto err_free;
 
 	sctp_auto_asconf_init(sp);
