@@ -10,7 +10,7 @@ step := tools/step
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: deps
 deps: ## install the Debian packages that the rest needs
@@ -18,11 +18,11 @@ deps: ## install the Debian packages that the rest needs
 
 .PHONY: patches-apply
 patches-apply: deps ## lay kernel/ and patches/ on Debian's source, as commits in build/linux
-	@$(step) patches-apply tools/kernel-tree apply
+	@$(step) patches-apply tools/patch-tree kernel apply
 
 .PHONY: patches-refresh
 patches-refresh: ## turn the commits in build/linux back into kernel/ and patches/
-	@tools/kernel-tree refresh
+	@tools/patch-tree kernel refresh
 
 .PHONY: kernel kernel-debug kernel-stock
 kernel: patches-apply ## build the guests' release kernel
@@ -31,6 +31,20 @@ kernel-debug: patches-apply ## the same with every checker on
 	@$(step) kernel-debug tools/kernel-build debug
 kernel-stock: patches-apply ## the same as release, without our patches
 	@$(step) kernel-stock tools/kernel-build stock
+
+.PHONY: glibc-patches-apply
+glibc-patches-apply: deps ## lay glibc-patches/ on Debian's glibc, as commits in build/glibc
+	@$(step) glibc-patches-apply tools/patch-tree glibc apply
+
+.PHONY: glibc-patches-refresh
+glibc-patches-refresh: ## turn the commits in build/glibc back into glibc-patches/
+	@tools/patch-tree glibc refresh
+
+.PHONY: glibc glibc-install
+glibc: glibc-patches-apply ## build the guests' C library
+	@$(step) glibc tools/glibc-build
+glibc-install: glibc ## put it into DESTDIR=..., beside the system's own
+	@tools/glibc-build install "$(DESTDIR)"
 
 .PHONY: module
 module: ## build bundle.ko alone, against the built tree KDIR=... that has our patches
@@ -42,15 +56,15 @@ selftests: patches-apply ## build the selftests and benchmarks
 	@$(step) bench $(MAKE) -C bench CXX="ccache g++"
 
 .PHONY: run
-run: kernel selftests ## build, boot, and show a transfer over three paths, one of them cut
-	@$(vm) -- selftests/run transfer
+run: kernel glibc selftests ## build, boot, and show unmodified programs over three paths, the first one dead
+	@tools/demo
 
 .PHONY: lint
 lint: patches-apply ## the static checks alone
 	@tools/check lint
 
 .PHONY: check
-check: kernel kernel-debug kernel-stock selftests ## all tests
+check: kernel kernel-debug kernel-stock glibc selftests ## all tests
 	@tools/check
 
 .PHONY: check-series
