@@ -73,7 +73,7 @@ std::string read_file(const std::string &path)
 
 bool write_file(const std::string &path, std::string_view text)
 {
-    const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (file < 0)
         return false;
     const bool written = ::write(file, text.data(), text.size()) == ssize_t(text.size());
@@ -96,6 +96,7 @@ std::vector<std::string> split(std::string_view text, char separator)
 
 struct Job {
     std::string kernel, modules, directory;
+    bool patched = false; // whether there is a C library to lay over the host's
     std::vector<std::string> load, shares, environment, command; // no command: a shell
     winsize window{};
 };
@@ -113,6 +114,8 @@ Job read_job(const std::string &path)
             job.modules = value;
         else if (key == "directory")
             job.directory = value;
+        else if (key == "glibc")
+            job.patched = value == "patched";
         else if (key == "load")
             job.load.push_back(value);
         else if (key == "share")
@@ -139,11 +142,29 @@ void mount_host()
          "host's tree");
 }
 
-// Lays a tmpfs over the host's tree and makes the result the root. /tmp stays the host's, below
-// that tmpfs, as what is tested may lie in it.
-void make_root()
+// As an administrator would: without this line, the patched library behaves as the host's.
+void switch_bundles_on()
 {
-    const std::string layers = "lowerdir=/host,upperdir=/layers/upper,workdir=/layers/work";
+    const std::string file = "/layers/upper/etc/nsswitch.conf", line = "bundles: files\n";
+    std::string text = read_file("/host/etc/nsswitch.conf");
+    if (text.find("\nbundles:") == text.npos)
+        text += (text.ends_with('\n') ? "" : "\n") + line;
+    must(!::mkdir("/layers/upper/etc", 0755) && write_file(file, text), file);
+}
+
+// Lays a tmpfs over the host's tree and makes the result the root; between the two, the patched C
+// library. /tmp stays the host's, below that tmpfs, as what is tested may lie in it.
+void make_root(const Job &job)
+{
+    std::string layers = "upperdir=/layers/upper,workdir=/layers/work,lowerdir=";
+    if (job.patched) {
+        // A mount of its own: overlayfs refuses a layer that lies inside another.
+        must(!::mkdir("/glibc", 0755) && !::mount("glibc", "/glibc", "9p", MS_RDONLY,
+                                                  "trans=virtio,version=9p2000.L,cache=loose"),
+             "the patched C library");
+        layers += "/glibc:";
+    }
+    layers += "/host";
     must(!::mkdir("/layers", 0755) && !::mount("tmpfs", "/layers", "tmpfs", 0, "mode=755"),
          "tmpfs");
     for (const char *directory : {"/layers/upper", "/layers/work", "/layers/root"})
@@ -154,6 +175,8 @@ void make_root()
         if (::readlink(("/host" + link).c_str(), target, sizeof target - 1) > 0)
             must(!::symlink(target, ("/layers/upper" + link).c_str()), link);
     }
+    if (job.patched)
+        switch_bundles_on();
     must(!::mount("overlay", "/layers/root", "overlay", 0, (layers + ",redirect_dir=on").c_str()),
          "overlay");
     must(!::chdir("/layers/root") && !::mount(".", "/", nullptr, MS_MOVE, nullptr) &&
@@ -450,7 +473,7 @@ int main(int count, char **arguments)
         std::thread(be_busy_during_accesses, trace_accesses()).detach();
     mount_host();
     const Job job = read_job("/host" + std::string(arguments[1]));
-    make_root();
+    make_root(job);
     mount_file_systems(job);
     ::sethostname(job.kernel.data(), job.kernel.size());
     set_loopback_up();
