@@ -56,7 +56,7 @@ selftests: patches-apply ## build the selftests and benchmarks
 	@$(step) bench $(MAKE) -C bench CXX="ccache g++"
 
 .PHONY: run
-run: kernel glibc selftests ## build, boot, and show unmodified programs over three paths, the first one dead
+run: kernel glibc ## build, boot, and show unmodified programs over three paths, the first one dead
 	@tools/demo
 
 .PHONY: lint
