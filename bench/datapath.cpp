@@ -10,6 +10,8 @@
  * receiver in one thread: nothing is scheduled and nothing is ever idle.
  */
 
+#include "../selftests/descriptor.hpp"
+
 #include <bundle/bundle.hpp>
 
 #include <CLI/CLI.hpp>
@@ -34,35 +36,6 @@ namespace {
 
 constexpr double limit_percent = 1;
 constexpr double megabyte = 1e6;
-
-class error : public std::runtime_error {
-  public:
-    explicit error(const std::string &call)
-        : std::runtime_error(call + ": " + ::strerrorname_np(errno))
-    {}
-};
-
-ssize_t must(ssize_t result, const char *call)
-{
-    if (result < 0)
-        throw error(call);
-    return result;
-}
-
-class descriptor {
-  public:
-    descriptor(int fd, const char *call) : fd_(static_cast<int>(must(fd, call))) {}
-    descriptor(descriptor &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    ~descriptor()
-    {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-    operator int() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
 
 /** Two ends of an association between ::1 and ::1. */
 struct pair {

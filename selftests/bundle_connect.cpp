@@ -37,17 +37,6 @@ class Connect : public TwoHosts {
                 "addr add 10.0.9.1/24 dev d0\naddr add fd00:9::1/64 dev d0 nodad\n");
     }
 
-    void SetUp() override
-    {
-        TwoHosts::SetUp();
-        if (IsSkipped() || HasFatalFailure())
-            return;
-        port = next_port();
-        client_port = next_port();
-        servers = two_hosts::server_addrs(port);
-        clients = two_hosts::client_addrs(client_port);
-    }
-
     // Nobody answers there.
     addresses nowhere() const { return addrs({"10.0.9.2", "fd00:9::2"}, port); }
 
@@ -65,9 +54,6 @@ class Connect : public TwoHosts {
         c.server = accept(c.listener);
         return c;
     }
-
-    std::uint16_t port = 0, client_port = 0;
-    addresses servers, clients;
 };
 
 // Delays what the client sends, on all links, as long as it lives.

@@ -20,17 +20,6 @@ class Seqpacket : public TwoHosts {
         net::ip("addr add 10.0.3.100/24 dev v3\n");
     }
 
-    void SetUp() override
-    {
-        TwoHosts::SetUp();
-        if (IsSkipped() || HasFatalFailure())
-            return;
-        port = next_port();
-        client_port = next_port();
-        servers = two_hosts::server_addrs(port);
-        clients = two_hosts::client_addrs(client_port);
-    }
-
     fd bound_client(int family = AF_BUNDLE) const
     {
         fd s = open_socket(SOCK_SEQPACKET, family);
@@ -56,9 +45,6 @@ class Seqpacket : public TwoHosts {
             net::fail("SCTP_SOCKOPT_PEELOFF");
         return fd(argument.sd);
     }
-
-    std::uint16_t port = 0, client_port = 0;
-    addresses servers, clients;
 };
 
 ssize_t sendmsg_to(int s, const void *name, std::size_t length, int flags = 0)

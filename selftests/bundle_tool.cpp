@@ -5,6 +5,8 @@
  * "ok", or the call that failed and its error by name ("bind: EACCES"), and exits 0 or 1.
  */
 
+#include "descriptor.hpp"
+
 #include <bundle/bundle.hpp>
 
 #include <CLI/CLI.hpp>
@@ -47,46 +49,6 @@ struct request {
     std::string which;
     std::string profile;
 };
-
-/** A system call's failure; what() is the line to print. */
-class failure : public std::runtime_error {
-  public:
-    explicit failure(const std::string &call) : std::runtime_error(call + ": " + error_name(errno))
-    {}
-
-  private:
-    static std::string error_name(int error)
-    {
-        const char *name = ::strerrorname_np(error);
-        return name ? name : std::to_string(error);
-    }
-};
-
-/** Closes its file descriptor at the end. */
-class descriptor {
-  public:
-    descriptor(int fd, const char *call) : fd_(fd)
-    {
-        if (fd < 0)
-            throw failure(call);
-    }
-    descriptor(descriptor &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    ~descriptor()
-    {
-        if (fd_ >= 0)
-            ::close(fd_);
-    }
-    operator int() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
-
-void must(ssize_t result, const char *call)
-{
-    if (result < 0)
-        throw failure(call);
-}
 
 /** The socket address for a call: a bundle, or with --plain the only address itself. */
 class target {

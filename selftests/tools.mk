@@ -8,6 +8,7 @@ TOOLS := $(OUTPUT)/bundle_tool
 LKSCTP ?= $(SELFTESTS)/../build/lksctp
 
 $(OUTPUT)/bundle_tool: $(SELFTESTS)/bundle_tool.cpp \
+		$(SELFTESTS)/descriptor.hpp \
 		$(wildcard $(SELFTESTS)/../include/bundle/*.hpp) \
 		$(SELFTESTS)/../kernel/include/uapi/linux/bundle.h
 	@mkdir -p $(@D)

@@ -93,7 +93,7 @@ inline fd accept(int listener)
     return result;
 }
 
-// A fixture that has both hosts for all tests of the suite.
+// A fixture that has both hosts for all tests of the suite, and for each test ports of its own.
 class TwoHosts : public testing::Test {
   protected:
     static void SetUpTestSuite()
@@ -111,9 +111,16 @@ class TwoHosts : public testing::Test {
             GTEST_SKIP() << "needs IPv6, which is off";
         ASSERT_TRUE(hosts_);
         hosts_->client.enter();
+        port = next_port();
+        client_port = next_port();
+        servers = two_hosts::server_addrs(port);
+        clients = two_hosts::client_addrs(client_port);
     }
 
     static const two_hosts &hosts() { return *hosts_; }
+
+    std::uint16_t port = 0, client_port = 0;
+    addresses servers, clients;
 
     static inline std::unique_ptr<two_hosts> hosts_;
 };
