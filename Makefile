@@ -52,7 +52,7 @@ module: ## build bundle.ko alone, against the built tree KDIR=... that has our p
 
 .PHONY: selftests
 selftests: patches-apply ## build the selftests and benchmarks
-	@$(step) selftests $(MAKE) -C selftests CXX="ccache g++"
+	@$(step) selftests $(MAKE) -j$(shell nproc) -C selftests CXX="ccache g++"
 	@$(step) bench $(MAKE) -C bench CXX="ccache g++"
 
 .PHONY: run
@@ -64,8 +64,12 @@ lint: patches-apply ## the static checks alone
 	@tools/check lint
 
 .PHONY: check
-check: kernel kernel-debug kernel-stock glibc selftests ## all tests
+check: kernel kernel-debug glibc selftests ## all tests
 	@tools/check
+
+.PHONY: check-stock
+check-stock: kernel-stock selftests ## the tests of SCTP and of the guest on Debian's own kernel
+	@tools/check stock
 
 .PHONY: check-series
 check-series: patches-apply ## build and boot a kernel after each patch of the series (long)

@@ -31,7 +31,9 @@ run_one()
 }
 
 mapfile -t programs <"$dir/list"
-plan "${#programs[@]}"
+# lksctp-tools 1.0.19 has 43; fewer would mean that some weren't built.
+[ "${#programs[@]}" -ge 43 ] || diag "only ${#programs[@]} of 43 programs"
+plan "$((${#programs[@]} > 43 ? ${#programs[@]} : 43))"
 for program in "${programs[@]}"; do
 	check "$program" run_one "$program"
 done
