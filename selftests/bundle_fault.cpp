@@ -37,6 +37,10 @@ class Fault : public testing::Test {
         for (int i = 1; i <= 8; i++)
             lines << "addr add 10.9.0." << i << "/24 dev d0\n";
         net::ip(lines.str());
+        // A chunk that was lost for want of memory comes again soon.
+        for (const auto &[name, milliseconds] :
+             {std::pair{"rto_min", "10"}, {"rto_initial", "50"}, {"rto_max", "200"}})
+            net::spill(std::string("/proc/sys/net/sctp/") + name, milliseconds);
         port = next_port();
         fail_nth = fd(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
         ASSERT_EQ(outcome(fail_nth), "ok");
