@@ -39,7 +39,7 @@ class Fault : public testing::Test {
         net::ip(lines.str());
         // A chunk that was lost for want of memory comes again soon.
         for (const auto &[name, milliseconds] :
-             {std::pair{"rto_min", "10"}, {"rto_initial", "50"}, {"rto_max", "200"}})
+             {std::pair{"rto_min", "100"}, {"rto_initial", "200"}, {"rto_max", "1000"}})
             net::spill(std::string("/proc/sys/net/sctp/") + name, milliseconds);
         port = next_port();
         fail_nth = fd(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
@@ -194,7 +194,14 @@ TEST_F(FaultConnect, ConnectFailsCleanlyAndCanBeRepeated)
                 EXPECT_TRUE(injected);
                 EXPECT_TRUE(clean(got) || got == "EHOSTUNREACH" || got == "ENETUNREACH") << got;
             }
-            EXPECT_EQ(outcome(connect_to(e.client, members())), "ok");
+            std::string again = outcome(connect_to(e.client, members()));
+            if (got == "EINPROGRESS" && injected && again != "ok") {
+                // The fault met the handshake, in the backlog that the call worked off.
+                EXPECT_TRUE(clean(again) || again == "ECONNREFUSED" || again == "ECONNABORTED")
+                    << again;
+                again = outcome(connect_to(e.client, members()));
+            }
+            ASSERT_EQ(again, "ok");
             EXPECT_EQ(peer_set(e.client), sorted(members()));
         });
 }
