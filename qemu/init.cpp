@@ -441,6 +441,20 @@ int run(const Job &job)
     return status;
 }
 
+// ---- Processors
+
+// The kernel boots with one (qemu/vm says why); the others join it here.
+void set_processors_online()
+{
+    for (int n = 1;; n++) {
+        const std::string online = "/sys/devices/system/cpu/cpu" + std::to_string(n) + "/online";
+        if (::access(online.c_str(), F_OK))
+            return;
+        if (!write_file(online, "1"))
+            log("<4>WARNING: processor " + std::to_string(n) + " does not start");
+    }
+}
+
 // ---- Leaks
 
 // kmemleak reports what was unreferenced and unchanged in two scans and is older than five seconds.
@@ -477,6 +491,7 @@ int main(int count, char **arguments)
     mount_file_systems(job);
     ::sethostname(job.kernel.data(), job.kernel.size());
     set_loopback_up();
+    set_processors_online();
     for (const std::string &module : job.load)
         load_module(module);
 
