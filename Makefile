@@ -64,7 +64,9 @@ lint: patches-apply ## the static checks alone
 	@tools/check lint
 
 .PHONY: check
-check: kernel kernel-debug glibc selftests ## all tests
+check: deps ## all tests
+	@# Two builds at once fill the pauses that each leaves to the other.
+	@$(MAKE) --no-print-directory -j2 kernel kernel-debug glibc selftests
 	@tools/check
 
 .PHONY: check-stock
