@@ -249,6 +249,14 @@ TEST_F(Bind, PortZeroIsOneFreePortForAll)
     }
 }
 
+TEST_F(Bind, AddressesFollowTheHostsIfTheSysctlSaysSo)
+{
+    const net::sysctl follow("net/sctp/default_auto_asconf", "1");
+    const fd s = open_socket();
+    EXPECT_EQ(outcome(bind_to(s, addrs({"0.0.0.0"}, port))), "ok");
+    EXPECT_EQ(get_option(s, IPPROTO_SCTP, SCTP_AUTO_ASCONF), 1);
+}
+
 TEST_F(Bind, DifferentAddressesShareAPort)
 {
     const fd a = open_socket(), b = open_socket();
@@ -374,15 +382,17 @@ TEST_F(Bind, OtherFamiliesKeepTheirLimit)
 TEST_F(Bind, OtherProtocolsRefuseBundles)
 {
     struct {
-        int family, type;
+        int family, type, protocol;
         const char *error;
     } const others[] = {
-        {AF_INET, SOCK_STREAM, "EAFNOSUPPORT"},
-        {AF_INET, SOCK_DGRAM, "EAFNOSUPPORT"},
-        {AF_UNIX, SOCK_STREAM, "EINVAL"},
+        {AF_INET, SOCK_STREAM, 0, "EAFNOSUPPORT"},
+        {AF_INET, SOCK_DGRAM, 0, "EAFNOSUPPORT"},
+        {AF_UNIX, SOCK_STREAM, 0, "EINVAL"},
+        // Which doesn't look at the family.
+        {AF_INET, SOCK_RAW, IPPROTO_SCTP, "EADDRNOTAVAIL"},
     };
     for (const auto &other : others) {
-        const fd s = open_socket(other.type, other.family, 0);
+        const fd s = open_socket(other.type, other.family, other.protocol);
         EXPECT_EQ(outcome(bind_to(s, v4(2))), other.error);
         EXPECT_EQ(outcome(bind_to(s, v4(5))), other.error);
         EXPECT_EQ(outcome(bind_to(s, v4(6))), "EINVAL") << "longer than sockaddr_storage";

@@ -56,12 +56,16 @@ class Connect : public TwoHosts {
     }
 };
 
-// Delays what the client sends, on all links, as long as it lives.
-class slow_links {
+// Delays or loses what the client sends on some links, as long as it lives.
+class netem {
   public:
-    explicit slow_links(const std::string &delay) { tc("add", " netem delay " + delay); }
-    slow_links(const slow_links &) = delete;
-    ~slow_links()
+    explicit netem(const std::string &what, std::vector<std::string> links = {"v1", "v2", "v3"})
+        : links_(std::move(links))
+    {
+        tc("add", " netem " + what);
+    }
+    netem(const netem &) = delete;
+    ~netem()
     {
         try {
             tc("del", "");
@@ -71,14 +75,47 @@ class slow_links {
     }
 
   private:
-    static void tc(const std::string &action, const std::string &what)
+    void tc(const std::string &action, const std::string &what) const
     {
         std::string lines;
-        for (const char *link : {"v1", "v2", "v3"})
+        for (const std::string &link : links_)
             lines += "qdisc " + action + " dev " + link + " root" + what + "\n";
         net::run({"tc", "-batch", "-"}, lines);
     }
+
+    std::vector<std::string> links_;
 };
+
+// The peer's address that data goes to from now on.
+int set_primary(int s, const address &to)
+{
+    sockaddr_storage name{};
+    to.store(std::as_writable_bytes(std::span(&name, 1)));
+    sctp_prim primary{};
+    primary.ssp_addr = name;
+    return set_option(s, IPPROTO_SCTP, SCTP_PRIMARY_ADDR, primary);
+}
+
+// Makes a socket give up on an address, at set-up, after a tenth of a second instead of three.
+void hurry(int s, std::uint16_t attempts)
+{
+    sctp_rtoinfo timers{};
+    timers.srto_initial = timers.srto_min = timers.srto_max = 100;
+    sctp_initmsg init{};
+    init.sinit_max_attempts = attempts;
+    if (set_option(s, IPPROTO_SCTP, SCTP_RTOINFO, timers) < 0 ||
+        set_option(s, IPPROTO_SCTP, SCTP_INITMSG, init) < 0)
+        net::fail("SCTP's timers");
+}
+
+// Waits until the peer, having closed its end, is gone.
+testing::AssertionResult association_ends(int s)
+{
+    const std::uint16_t local = sockname(s).port(), peer = peername(s).port();
+    if (net::eventually([&] { return proc_assoc(local, peer).count == 0; }))
+        return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "the association is still there";
+}
 
 double seconds_since(std::chrono::steady_clock::time_point start)
 {
@@ -96,6 +133,21 @@ int set_send_timeout(int s, int milliseconds)
     limit.tv_sec = milliseconds / 1000;
     limit.tv_usec = milliseconds % 1000 * 1000;
     return set_option(s, SOL_SOCKET, SO_SNDTIMEO, limit);
+}
+
+std::atomic<int> signals_seen;
+
+// SIGALRM once, after @milliseconds.
+void signal_soon(int milliseconds, int flags)
+{
+    struct sigaction action {};
+    action.sa_handler = [](int) { signals_seen++; };
+    action.sa_flags = flags;
+    sigaction(SIGALRM, &action, nullptr);
+    signals_seen = 0;
+    itimerval when{};
+    when.it_value.tv_usec = milliseconds * 1000;
+    setitimer(ITIMER_REAL, &when, nullptr);
 }
 
 // --- What is set up ------------------------------------------------------------------------------
@@ -207,6 +259,7 @@ TEST_F(Connect, OrdinarySctpSocketsTakeBundles)
     const fd v6 = open_socket(SOCK_STREAM, AF_INET6);
     ASSERT_EQ(outcome(connect_to(v6, servers)), "ok");
     EXPECT_EQ(sctp_peer_set(v6), sorted(servers));
+    EXPECT_EQ(peername(v6).plain(), servers[0]);
     const fd server = accept(listener);
     EXPECT_EQ(sctp_local_set(server), sorted(servers));
 
@@ -259,30 +312,71 @@ void every_order(addresses members, const fd &listener, const addresses &expecte
     } while (!testing::Test::HasFailure() && std::next_permutation(order.begin(), order.end()));
 }
 
+// Link-local, private, unique-local and global addresses, over one link of two hosts of their own.
+struct all_scopes {
+    all_scopes()
+    {
+        net::ip("link add x0 type veth peer name x0 netns " + server.name() + "\n" +
+                net::link_up("x0"));
+        server.in(client, [] {
+            net::ip(net::link_up("x0") +
+                    "addr add fe80::2/64 dev x0 nodad\n"
+                    "addr add 10.5.0.2/24 dev x0\naddr add fd00:5::2/64 dev x0 nodad\n"
+                    "addr add 2001:db8:5::2/64 dev x0 nodad\n");
+        });
+        two_hosts::wait_running({"x0"});
+        net::ip("addr add fe80::1/64 dev x0 nodad\naddr add 10.5.0.1/24 dev x0\n"
+                "addr add fd00:5::1/64 dev x0 nodad\naddr add 2001:db8:5::1/64 dev x0 nodad\n");
+    }
+
+    fd listener(std::initializer_list<const char *> names, std::uint16_t port, int family) const
+    {
+        return server.in(client, [&] {
+            fd s = open_socket(SOCK_STREAM, family);
+            EXPECT_EQ(outcome(bind_to(s, addrs(names, port))), "ok");
+            EXPECT_EQ(outcome(listen(s, 8)), "ok");
+            return s;
+        });
+    }
+
+    net::netns server, client;
+};
+
 TEST_F(Connect, MembersOfAllScopesConnectInEveryOrder)
 {
-    // Link-local, private, unique-local and global, over one link of two hosts of their own.
-    const net::netns server, client;
-    net::ip("link add x0 type veth peer name x0 netns " + server.name() + "\n" +
-            net::link_up("x0"));
-    server.in(client, [] {
-        net::ip(net::link_up("x0") +
-                "addr add fe80::2/64 dev x0 nodad\n"
-                "addr add 10.5.0.2/24 dev x0\naddr add fd00:5::2/64 dev x0 nodad\n"
-                "addr add 2001:db8:5::2/64 dev x0 nodad\n");
-    });
-    two_hosts::wait_running({"x0"});
-    net::ip("addr add fe80::1/64 dev x0 nodad\naddr add 10.5.0.1/24 dev x0\n"
-            "addr add fd00:5::1/64 dev x0 nodad\naddr add 2001:db8:5::1/64 dev x0 nodad\n");
+    const all_scopes two;
     const auto names = {"fe80::2%x0", "10.5.0.2", "fd00:5::2", "2001:db8:5::2"};
-    const fd listener = server.in(client, [&] {
-        fd s = open_socket();
-        EXPECT_EQ(outcome(bind_to(s, addrs(names, port))), "ok");
-        EXPECT_EQ(outcome(listen(s, 8)), "ok");
-        return s;
-    });
-    every_order(addrs(names, port), listener,
+    every_order(addrs(names, port), two.listener(names, port, AF_BUNDLE),
                 addrs({"fe80::1", "10.5.0.1", "fd00:5::1", "2001:db8:5::1"}, 0));
+}
+
+TEST_F(Connect, WhoComesFromOutsideNamesNoAddressesInside)
+{
+    const all_scopes two;
+    // The client lists all that it is bound to. Unique local addresses are global to SCTP.
+    const net::sysctl all("net/sctp/addr_scope_policy", "0");
+    using names = std::initializer_list<const char *>;
+    const struct {
+        names server;
+        int family;
+        names accepted;
+    } cases[] = {
+        {{"2001:db8:5::2"}, AF_BUNDLE, {"2001:db8:5::1", "fd00:5::1"}},
+        {{"2001:db8:5::2", "::1"}, AF_BUNDLE, {"2001:db8:5::1", "fd00:5::1"}},
+        {{"2001:db8:5::2", "10.5.0.2"}, AF_BUNDLE, {"2001:db8:5::1", "fd00:5::1", "10.5.0.1"}},
+        // The source alone counts.
+        {{"2001:db8:5::2", "10.5.0.2"}, AF_INET6, {"2001:db8:5::1", "fd00:5::1"}},
+    };
+    for (const auto &one : cases) {
+        const fd listener = two.listener(one.server, port, one.family), client = open_socket();
+        const auto own = {"2001:db8:5::1", "fd00:5::1", "10.5.0.1", "::1"};
+        ASSERT_EQ(outcome(bind_to(client, addrs(own, client_port))), "ok");
+        ASSERT_EQ(outcome(connect_to(client, addrs({"2001:db8:5::2"}, port))), "ok");
+        EXPECT_EQ(unscoped(sctp_peer_set(accept(listener))),
+                  sorted(addrs(one.accepted, client_port)));
+        port = next_port();
+        client_port = next_port();
+    }
 }
 
 TEST_F(Connect, LoopbackMembersConnectInEveryOrder)
@@ -371,14 +465,35 @@ TEST_F(Connect, ThePeersNameStaysTheVerifiedOneWhereverDataComesFrom)
     const auto c = established();
     const address peer = peername(c.client);
     for (const address &to : clients) {
-        sctp_prim primary{};
-        sockaddr_storage name{};
-        to.store(std::as_writable_bytes(std::span(&name, 1)));
-        primary.ssp_addr = name;
-        ASSERT_EQ(outcome(set_option(c.server, IPPROTO_SCTP, SCTP_PRIMARY_ADDR, primary)), "ok");
+        ASSERT_EQ(outcome(set_primary(c.server, to)), "ok");
         ASSERT_EQ(send(c.server, "x", 1, 0), 1);
         EXPECT_EQ(message_from(c.client), peer) << "by way of " << testing::PrintToString(to);
         EXPECT_EQ(peername(c.client), peer);
+    }
+}
+
+TEST_F(Connect, NamesStayWhenThePrimaryPathChanges)
+{
+    const auto c = established(false);
+    const address peer = peername(c.client), local = sockname(c.client);
+    for (const address &to : servers) {
+        ASSERT_EQ(outcome(set_primary(c.client, to)), "ok");
+        EXPECT_EQ(peername(c.client), peer) << testing::PrintToString(to);
+        EXPECT_EQ(sockname(c.client), local) << testing::PrintToString(to);
+    }
+}
+
+TEST_F(Connect, ThePeersNameOutlivesTheAssociation)
+{
+    for (const bool client_closes : {true, false}) {
+        auto c = established(false);
+        fd &closing = client_closes ? c.client : c.server;
+        const int other = client_closes ? c.server : c.client;
+        const address peer = peername(other);
+        closing.reset();
+        const auto ends = [&] { return association_ends(other); };
+        EXPECT_TRUE(client_closes ? hosts().on_server(ends) : ends());
+        EXPECT_EQ(peername(other), peer);
     }
 }
 
@@ -396,6 +511,9 @@ TEST_F(Connect, NamesAskedForAreTrimmedToTheBuffer)
                         servers, every_size());
     expect_bundle_names([s](sockaddr *a, socklen_t *n) { return getsockname(s, a, n); }, local,
                         clients, every_size());
+    expect_bundle_names(
+        [s](sockaddr *a, socklen_t *n) { return getsockopt(s, SOL_SOCKET, SO_PEERNAME, a, n); },
+        peer, servers, every_size());
     expect_bundle_names(
         [s](sockaddr *a, socklen_t *n) {
             char byte;
@@ -533,6 +651,42 @@ TEST_F(Connect, NonBlockingConnectsFinishInTheBackground)
     EXPECT_EQ(peer_set(client), sorted(servers));
 }
 
+TEST_F(Connect, TheOutcomeIsOwedAfterEalreadyAndAfterASignalToo)
+{
+    const fd listener = hosts().listener(servers);
+    const netem slow("delay 150ms");
+    const auto expect_outcome = [this](int client) {
+        ASSERT_TRUE(net::wait_for(client, POLLOUT) & POLLOUT);
+        EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
+        EXPECT_EQ(outcome(connect_to(client, servers)), "EISCONN");
+    };
+    const fd busy = open_socket();
+    nonblocking(busy);
+    EXPECT_EQ(outcome(connect_to(busy, servers)), "EINPROGRESS");
+    EXPECT_EQ(outcome(connect_to(busy, servers)), "EALREADY");
+    expect_outcome(busy);
+    for (const int limit : {0, 5000}) {
+        const fd client = open_socket();
+        ASSERT_EQ(outcome(set_send_timeout(client, limit)), "ok");
+        signal_soon(50, 0);
+        EXPECT_EQ(outcome(connect_to(client, servers)), "EINTR") << limit;
+        expect_outcome(client);
+    }
+}
+
+TEST_F(Connect, AnAcceptedSocketOwesNoOutcomeOfItsListener)
+{
+    const fd listener = open_socket(), client = open_socket();
+    nonblocking(listener);
+    ASSERT_EQ(outcome(connect_to(listener, servers)), "EINPROGRESS");
+    ASSERT_TRUE(net::wait_for(listener, POLLOUT));
+    ASSERT_EQ(socket_error(listener), ECONNREFUSED);
+    ASSERT_EQ(outcome(listen(listener, 8)), "ok");
+    const address own = addr("10.0.1.1", sockname(listener).port());
+    ASSERT_EQ(outcome(connect_to(client, addresses{own})), "ok");
+    EXPECT_EQ(outcome(connect_to(accept(listener), servers)), "EISCONN");
+}
+
 TEST_F(Connect, AConnectedSocketSaysSo)
 {
     const auto c = established();
@@ -554,6 +708,10 @@ TEST_F(Connect, WhileOneIsUnderWayAnotherIsEalready)
     socklen_t length = sizeof(name);
     EXPECT_EQ(outcome(getpeername(client, reinterpret_cast<sockaddr *>(&name), &length)),
               "ENOTCONN");
+    alignas(8) std::array<std::byte, bundle::max_length> room;
+    length = room.size();
+    EXPECT_EQ(outcome(getsockopt(client, SOL_BUNDLE, BUNDLE_PEER_ADDRS, room.data(), &length)),
+              "ENOTCONN");
     EXPECT_EQ(socket_error(client), 0);
 }
 
@@ -571,7 +729,7 @@ TEST_F(Connect, ASendTimeoutBoundsTheCall)
 TEST_F(Connect, AFlagOfTheFileMayChangeWhileOneIsUnderWay)
 {
     const fd listener = hosts().listener(servers), client = open_socket();
-    const slow_links slow("50ms");
+    const netem slow("delay 50ms");
     nonblocking(client);
     ASSERT_EQ(outcome(connect_to(client, servers)), "EINPROGRESS");
     nonblocking(client, false);
@@ -579,25 +737,10 @@ TEST_F(Connect, AFlagOfTheFileMayChangeWhileOneIsUnderWay)
     EXPECT_EQ(outcome(connect_to(client, servers)), "EISCONN");
 }
 
-std::atomic<int> signals_seen;
-
-// SIGALRM once, after @milliseconds.
-void signal_soon(int milliseconds, int flags)
-{
-    struct sigaction action {};
-    action.sa_handler = [](int) { signals_seen++; };
-    action.sa_flags = flags;
-    sigaction(SIGALRM, &action, nullptr);
-    signals_seen = 0;
-    itimerval when{};
-    when.it_value.tv_usec = milliseconds * 1000;
-    setitimer(ITIMER_REAL, &when, nullptr);
-}
-
 TEST_F(Connect, ASignalInterruptsAndAnotherCallWaitsOn)
 {
     const fd listener = hosts().listener(servers), client = open_socket();
-    const slow_links slow("150ms");
+    const netem slow("delay 150ms");
     signal_soon(50, 0);
     EXPECT_EQ(outcome(connect_to(client, servers)), "EINTR");
     EXPECT_EQ(signals_seen, 1);
@@ -609,7 +752,7 @@ TEST_F(Connect, ASignalInterruptsAndAnotherCallWaitsOn)
 TEST_F(Connect, ASignalThatRestartsCallsIsNotNoticed)
 {
     const fd listener = hosts().listener(servers), client = open_socket();
-    const slow_links slow("150ms");
+    const netem slow("delay 150ms");
     signal_soon(50, SA_RESTART);
     EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
     EXPECT_EQ(signals_seen, 1);
@@ -631,6 +774,7 @@ TEST_F(Connect, NobodyListeningIsEconnrefused)
 {
     const fd client = open_socket();
     EXPECT_EQ(outcome(connect_to(client, servers)), "ECONNREFUSED");
+    EXPECT_EQ(socket_error(client), 0) << "the call has told";
     EXPECT_EQ(proc_assoc(sockname(client).port(), port).count, 0);
     // The socket is good for another attempt.
     const fd listener = hosts().listener(servers);
@@ -692,7 +836,7 @@ TEST_F(Connect, OverlappingConnectsOfTwoThreadsBothSucceed)
 TEST_F(Connect, TwoThreadsOnOneSocketMakeOneAssociation)
 {
     const fd listener = hosts().listener(servers), client = open_socket();
-    const slow_links slow("50ms");
+    const netem slow("delay 50ms");
     ASSERT_EQ(outcome(set_send_timeout(client, 5000)), "ok");
     std::string first, second;
     std::thread other([&] { first = outcome(connect_to(client, servers)); });
@@ -845,11 +989,49 @@ TEST_F(Connect, PathsTellWhichAddressWon)
             won++;
             EXPECT_EQ(got[i].addr, peername(c.client));
         } else {
-            EXPECT_TRUE(got[i].state == BUNDLE_PATH_CONFIRMED || got[i].state == BUNDLE_PATH_TRYING)
-                << got[i].state;
+            EXPECT_EQ(got[i].state, BUNDLE_PATH_CONFIRMED);
         }
     }
     EXPECT_EQ(won, 1);
+}
+
+TEST_F(Connect, PathsTellWhatBecameOfEachWhenTheFirstIsDead)
+{
+    const fd listener = hosts().listener(servers);
+    const netem dead("loss 100%", {"v1"});
+    for (const std::size_t i : {1, 2}) {
+        const address alive = servers[i];
+        const fd client = open_socket();
+        hurry(client, 8);
+        ASSERT_EQ(outcome(connect_to(client, addresses{servers[0], nowhere()[0], alive})), "ok");
+        EXPECT_EQ(peername(client), alive);
+        EXPECT_EQ(sockname(client).to_string(), clients[i].to_string());
+        auto got = paths(client);
+        ASSERT_EQ(got.size(), 3U);
+        // RFC 9260, section 5.4: what the program gave needs no confirmation.
+        EXPECT_EQ(got[0].state, BUNDLE_PATH_CONFIRMED) << "the winner has it, too";
+        EXPECT_EQ(got[1].state, BUNDLE_PATH_DROPPED) << "the winner has no such address";
+        EXPECT_EQ(got[2].state, BUNDLE_PATH_WON);
+        accept(listener).reset();
+        EXPECT_TRUE(association_ends(client));
+        EXPECT_EQ(peername(client), alive);
+        got = paths(client);
+        ASSERT_EQ(got.size(), 3U);
+        EXPECT_EQ(got[2].state, BUNDLE_PATH_WON) << "it is remembered";
+    }
+}
+
+TEST_F(Connect, PathsTellWhoDidNotAnswer)
+{
+    const fd client = open_socket();
+    hurry(client, 1);
+    ASSERT_EQ(outcome(connect_to(client, nowhere())), "ETIMEDOUT");
+    const auto got = paths(client);
+    ASSERT_EQ(got.size(), nowhere().size());
+    for (const path &p : got) {
+        EXPECT_EQ(p.state, BUNDLE_PATH_TIMED_OUT);
+        EXPECT_EQ(p.error, ETIMEDOUT);
+    }
 }
 
 TEST_F(Connect, PathsTellWhoRefused)
@@ -983,6 +1165,29 @@ TEST_F(Connect, IoUringRefusesLongerBundles)
     EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
 }
 
+TEST_F(Connect, IoUringSendsToBundlesThatFitASockaddrStorage)
+{
+    uring ring;
+    for (const int n : {5, 6, 64}) {
+        const addresses all = range("10.0.3.", n, port);
+        const socket_address b(all);
+        const fd server = hosts().listener(all, SOCK_SEQPACKET);
+        const fd client = open_socket(SOCK_SEQPACKET);
+        char byte = 'x';
+        iovec part{&byte, 1};
+        msghdr m{};
+        m.msg_name = const_cast<sockaddr *>(b.data());
+        m.msg_namelen = b.size();
+        m.msg_iov = &part;
+        m.msg_iovlen = 1;
+        auto sqe = uring::request(IORING_OP_SENDMSG, client, &m, 0);
+        sqe.len = 1;
+        EXPECT_EQ(outcome(ring(sqe)), n <= 5 ? "ok" : "EINVAL") << n;
+        EXPECT_EQ(associations(client).size(), n <= 5 ? 1U : 0U) << n;
+        port = next_port();
+    }
+}
+
 TEST_F(Connect, IoUringGivesNamesNoLongerThanTheBuffer)
 {
     const fd listener = hosts().listener(servers);
@@ -1026,6 +1231,43 @@ TEST_F(Connect, IoUringGivesNamesNoLongerThanTheBuffer)
         };
         EXPECT_EQ(name_in_buffer(message_name, size), name) << size;
         kept.push_back(std::move(server));
+    }
+}
+
+TEST_F(Connect, IoUringsRepeatedRecvmsgGivesWholeEntries)
+{
+    const auto c = established();
+    ASSERT_EQ(outcome(set_option(c.client, SOL_BUNDLE, BUNDLE_NAMES, 1)), "ok");
+    for (const std::size_t size : {7, 8, 32, 60, 88, 128}) {
+        uring ring;
+        alignas(8) std::array<std::byte, 512> room{};
+        auto give = uring::request(IORING_OP_PROVIDE_BUFFERS, 1, room.data(), 0);
+        give.len = room.size();
+        ASSERT_EQ(outcome(ring(give)), "ok");
+        ASSERT_EQ(send(c.server, "x", 1, 0), 1);
+        ASSERT_TRUE(net::wait_for(c.client, POLLIN));
+        msghdr m{};
+        m.msg_namelen = static_cast<socklen_t>(size);
+        auto sqe = uring::request(IORING_OP_RECVMSG, c.client, &m, 0);
+        sqe.len = 1;
+        sqe.ioprio = IORING_RECV_MULTISHOT;
+        sqe.flags = IOSQE_BUFFER_SELECT;
+        ASSERT_EQ(outcome(ring(sqe)), "ok");
+        io_uring_recvmsg_out got;
+        std::memcpy(&got, room.data(), sizeof(got));
+        const std::size_t whole = size < 8    ? 0
+                                  : size < 32 ? 8
+                                  : size < 56 ? 32
+                                  : size < 88 ? 56
+                                              : 88;
+        EXPECT_EQ(got.namelen, whole) << size;
+        if (whole != 0) {
+            const auto name = std::span(room).subspan(sizeof(got), whole);
+            EXPECT_EQ(bundle::to_string(bundle::validate(name, bundle::origin::kernel)),
+                      "well-formed")
+                << size;
+            EXPECT_EQ(bundle::view(name).length(), whole) << size;
+        }
     }
 }
 

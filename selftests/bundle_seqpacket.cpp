@@ -47,6 +47,22 @@ class Seqpacket : public TwoHosts {
     }
 };
 
+// What left this host on a link, headers included.
+long bytes_sent(const std::string &link)
+{
+    std::istringstream lines(net::slurp("/proc/thread-self/net/dev"));
+    std::string word;
+    while (lines >> word)
+        if (word == link + ":") {
+            for (int skipped = 0; skipped < 8; skipped++)
+                lines >> word;
+            long sent = -1;
+            lines >> sent;
+            return sent;
+        }
+    throw std::runtime_error("no link " + link);
+}
+
 ssize_t sendmsg_to(int s, const void *name, std::size_t length, int flags = 0)
 {
     char byte = 'x';
@@ -57,6 +73,28 @@ ssize_t sendmsg_to(int s, const void *name, std::size_t length, int flags = 0)
     m.msg_iov = &part;
     m.msg_iovlen = 1;
     return sendmsg(s, &m, flags | MSG_NOSIGNAL);
+}
+
+// A message with one of SCTP's control messages.
+template <typename T>
+ssize_t send_with(int s, const socket_address &to, int type, const T &info,
+                  std::string_view data = "x")
+{
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(T))> control{};
+    iovec part{const_cast<char *>(data.data()), data.size()};
+    msghdr m{};
+    m.msg_name = const_cast<sockaddr *>(to.data());
+    m.msg_namelen = to.size();
+    m.msg_iov = &part;
+    m.msg_iovlen = 1;
+    m.msg_control = control.data();
+    m.msg_controllen = control.size();
+    cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = IPPROTO_SCTP;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(sizeof(T));
+    std::memcpy(CMSG_DATA(c), &info, sizeof(T));
+    return sendmsg(s, &m, MSG_NOSIGNAL);
 }
 
 TEST_F(Seqpacket, TheFirstMessageSetsUpAnAssociationWithAll)
@@ -151,6 +189,57 @@ TEST_F(Seqpacket, MembersOfTwoAssociationsAreEinval)
     EXPECT_EQ(associations(client).size(), 2U);
     EXPECT_EQ(outcome(sendto(client, a)), "ok");
     message_from(server_a);
+}
+
+TEST_F(Seqpacket, FlagsThatEndAnAssociationStartNone)
+{
+    const fd server = hosts().listener(servers, SOCK_SEQPACKET);
+    const socket_address to(servers);
+    for (const int flag : {SCTP_EOF, SCTP_ABORT}) {
+        const fd client = open_socket(SOCK_SEQPACKET);
+        sctp_sndinfo info{};
+        info.snd_flags = static_cast<std::uint16_t>(flag);
+        EXPECT_EQ(outcome(send_with(client, to, SCTP_SNDINFO, info, {})), "EINVAL") << flag;
+        EXPECT_TRUE(associations(client).empty()) << flag;
+        ASSERT_EQ(outcome(sendto(client, to)), "ok");
+        message_from(server);
+        EXPECT_EQ(outcome(send_with(client, to, SCTP_SNDINFO, info, {})), "ok") << flag;
+        EXPECT_TRUE(net::eventually([&] { return associations(client).empty(); })) << flag;
+    }
+}
+
+TEST_F(Seqpacket, AMessageCanBringTheParametersOfItsAssociation)
+{
+    const fd server = hosts().listener(servers, SOCK_SEQPACKET);
+    const fd client = open_socket(SOCK_SEQPACKET);
+    const socket_address to(servers);
+    sctp_initmsg init{};
+    init.sinit_num_ostreams = 3;
+    ASSERT_EQ(outcome(send_with(client, to, SCTP_INIT, init)), "ok");
+    message_from(server);
+    sctp_status status{};
+    status.sstat_assoc_id = only_association(client);
+    socklen_t length = sizeof(status);
+    ASSERT_EQ(outcome(getsockopt(client, IPPROTO_SCTP, SCTP_STATUS, &status, &length)), "ok");
+    EXPECT_EQ(status.sstat_outstrms, 3);
+    // But no more addresses.
+    EXPECT_EQ(outcome(send_with(client, to, SCTP_DSTADDRV4, in_addr{htonl(0x0a000301)})), "EINVAL");
+}
+
+TEST_F(Seqpacket, AMessageCanChooseItsPath)
+{
+    const fd server = hosts().listener(servers, SOCK_SEQPACKET), client = bound_client();
+    ASSERT_EQ(outcome(sendto(client, servers)), "ok");
+    message_from(server);
+    sctp_sndinfo info{};
+    info.snd_flags = SCTP_ADDR_OVER;
+    const std::string data(1000, 'x');
+    for (std::size_t i = 0; i < servers.size(); i++) {
+        const std::string link = "v" + std::to_string(i + 1);
+        const long before = bytes_sent(link);
+        EXPECT_EQ(outcome(send_with(client, {servers[i]}, SCTP_SNDINFO, info, data)), "ok");
+        EXPECT_TRUE(net::eventually([&] { return bytes_sent(link) >= before + 1000; })) << link;
+    }
 }
 
 TEST_F(Seqpacket, ConnectSetsUpAnAssociation)
@@ -258,6 +347,9 @@ TEST_F(Seqpacket, APeeledOffSocketIsABundleSocket)
         },
         peer, clients, every_size());
     EXPECT_TRUE(associations(server).empty());
+    for (const addresses &to : {clients, addrs({"192.0.2.1"}, client_port) + clients})
+        EXPECT_EQ(outcome(sendto(server, to)), "EADDRNOTAVAIL") << "they are the other socket's";
+    EXPECT_EQ(outcome(sendto(off, addrs({"192.0.2.1"}, port))), "ok") << "to its peer as ever";
 }
 
 TEST_F(Seqpacket, OrdinarySocketsTakeBundles)
@@ -367,12 +459,18 @@ TEST_F(Seqpacket, OtherFamiliesAreCutOrRefusedAsEver)
 TEST_F(Seqpacket, OneToOneSocketsSendToTheirPeer)
 {
     // A one-to-one socket that isn't connected connects by its first message, as SCTP's do.
-    const fd listener = hosts().listener(servers), client = open_socket();
-    ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
-    const fd server = accept(listener);
-    EXPECT_EQ(outcome(sendto(client, servers)), "ok");
-    message_from(server);
-    EXPECT_EQ(peer_set(client), sorted(servers));
+    const fd listener = hosts().listener(servers);
+    for (const bool connects : {true, false}) {
+        const fd client = open_socket();
+        if (connects) {
+            ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+        }
+        EXPECT_EQ(outcome(sendto(client, servers)), "ok");
+        const fd server = accept(listener);
+        message_from(server);
+        EXPECT_EQ(peer_set(client), sorted(servers));
+        EXPECT_EQ(outcome(sendto(client, addrs({"10.0.3.1"}, port))), "EADDRNOTAVAIL");
+    }
 }
 
 TEST_F(Seqpacket, ManyPeersOfOneSocket)

@@ -77,6 +77,21 @@ TEST(Socket, HasNoNamesAtFirst)
     }
 }
 
+TEST(Socket, AnswersWhatSctpSocketsAnswer)
+{
+    for (const int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+        const fd s = open_socket(type);
+        int readable = -1;
+        EXPECT_EQ(outcome(ioctl(s, SIOCINQ, &readable)), "ok");
+        EXPECT_EQ(readable, 0);
+        timeval stamp;
+        EXPECT_EQ(outcome(ioctl(s, SIOCGSTAMP, &stamp)), "ENOENT") << "nothing came yet";
+        const bool mapped = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, s, 0) != MAP_FAILED;
+        EXPECT_EQ(outcome(mapped - 1), "ENODEV");
+        EXPECT_EQ(get_option(s, IPPROTO_SCTP, SCTP_I_WANT_MAPPED_V4_ADDR), 0);
+    }
+}
+
 TEST(Socket, CanBeMadeInManyAndClosed)
 {
     std::vector<fd> many;
@@ -106,9 +121,11 @@ TEST(Options, TcpNodelayRefusesAShortValue)
 
 TEST(Options, TcpOptionsThatSctpHasNoUseForAreRefused)
 {
-    const fd s = open_socket();
+    const fd s = open_socket(), many = open_socket(SOCK_SEQPACKET);
     int value = 0;
     socklen_t length = sizeof(value);
+    EXPECT_EQ(outcome(set_option(many, IPPROTO_TCP, TCP_NODELAY, 1)), "ENOPROTOOPT");
+    EXPECT_EQ(outcome(getsockopt(many, IPPROTO_TCP, TCP_NODELAY, &value, &length)), "ENOPROTOOPT");
     for (const int option : {TCP_REPAIR, TCP_ULP, TCP_MD5SIG, 4711}) {
         EXPECT_EQ(outcome(set_option(s, IPPROTO_TCP, option, 1)), "ENOPROTOOPT") << option;
         EXPECT_EQ(outcome(getsockopt(s, IPPROTO_TCP, option, &value, &length)), "ENOPROTOOPT")
@@ -143,13 +160,15 @@ TEST(Options, BundleNamesIsOffUntilSet)
     }
 }
 
-TEST(Options, BundleNamesRefusesBadMemoryAndShortValues)
+TEST(Options, BundleNamesRefusesBadMemoryAndValues)
 {
     const fd s = open_socket();
     const net::guarded_memory memory;
     const int on = 1;
     int value = 0;
     socklen_t length = sizeof(value);
+    for (const int wrong : {2, -1, 256})
+        EXPECT_EQ(outcome(set_option(s, SOL_BUNDLE, BUNDLE_NAMES, wrong)), "EINVAL") << wrong;
     EXPECT_EQ(outcome(setsockopt(s, SOL_BUNDLE, BUNDLE_NAMES, &on, 3)), "EINVAL");
     EXPECT_EQ(outcome(setsockopt(s, SOL_BUNDLE, BUNDLE_NAMES, memory.last(2), 4)), "EFAULT");
     EXPECT_EQ(outcome(getsockopt(s, SOL_BUNDLE, BUNDLE_NAMES, memory.last(0), &length)), "EFAULT");

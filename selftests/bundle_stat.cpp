@@ -58,6 +58,9 @@ TEST_F(Stat, EveryMalformedBundleCounts)
                                static_cast<socklen_t>(bad.size()))),
               "EINVAL");
     EXPECT_EQ(counters()["BundleMalformed"], 3);
+    bad = raw(socket_address(local));
+    put(bad, 12, AF_UNIX);
+    EXPECT_EQ(outcome(bind_to(s, bad)), "EAFNOSUPPORT");
     EXPECT_EQ(outcome(bind_to(s, local)), "ok");
     EXPECT_EQ(counters()["BundleMalformed"], 3);
     EXPECT_EQ(counters()["BundleAssocs"], 0);
@@ -79,6 +82,15 @@ TEST_F(Stat, EveryAssociationStartedCounts)
     ASSERT_EQ(outcome(sendto(many, local)), "ok");
     EXPECT_EQ(counters()["BundleAssocs"], 4) << "the same association";
     EXPECT_EQ(counters()["BundleMalformed"], 0);
+}
+
+TEST_F(Stat, EveryAddressThatFailedCounts)
+{
+    // Nobody listens: the first address refuses, the other one isn't asked any more.
+    for (int i = 1; i <= 2; i++) {
+        EXPECT_EQ(outcome(connect_to(open_socket(), local)), "ECONNREFUSED");
+        EXPECT_EQ(counters()["BundleAddrsFailed"], i);
+    }
 }
 
 TEST_F(Stat, CountersBelongToTheirNamespace)
@@ -157,10 +169,12 @@ TEST_F(Trace, EveryConnectWithABundleIsSeen)
     EXPECT_EQ(seen("bundle_connect"), 1);
 }
 
-TEST_F(Trace, FailedPathsHaveAnEventToo)
+TEST_F(Trace, EveryAddressThatFailedIsSeen)
 {
     enable("bundle_path_failed");
     EXPECT_EQ(seen("bundle_path_failed"), 0);
+    EXPECT_EQ(outcome(connect_to(open_socket(), local)), "ECONNREFUSED");
+    EXPECT_EQ(seen("bundle_path_failed"), 1);
 }
 
 } // namespace
