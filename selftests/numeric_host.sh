@@ -56,7 +56,7 @@ by_aria2()
 
 by_openvpn()
 {
-	in_netns "$client" timeout 20 openvpn --dev tun --proto tcp4-client --remote "$1" $port \
+	in_netns "$client" timeout 20 openvpn --dev tun --proto tcp4-client --remote "$1" "$port" \
 		--connect-retry-max 1 --connect-timeout 10 --secret "$workdir/vpn.key" \
 		--cipher AES-256-CBC --ifconfig 10.9.0.1 10.9.0.2 >"$workdir/openvpn" 2>&1
 	grep 'TCP connection established with \[AF_INET\]10.0.1.2:' "$workdir/openvpn" ||
