@@ -10,18 +10,14 @@
 #   bench/lookup.sh DIRECTORY	compared with that of make glibc-install there,
 #				which has been built without our patches
 # The machine's own is of the same version and built alike (with-glibc sees to it).
+
+# shellcheck source-path=SCRIPTDIR source=../selftests/lib.sh
+. "$(dirname "$0")/../selftests/lib.sh"
 set -uo pipefail
 
-self=$(realpath "$0")
-top=${self%/*/*}
 program=${BENCH_OUTPUT:-$top/build/bench}/lookup
 names=(localhost host.example)
 alignments=256	# that lookup.cpp runs through
-
-skip() {
-	echo "1..0 # SKIP $*"
-	exit 4
-}
 
 # --- What runs in a mount namespace with files of its own in /etc
 
@@ -78,17 +74,6 @@ inside() {
 
 # --- Comparing
 
-check() {
-	local what=$1
-	shift
-	if "$@"; then
-		echo "ok - $what"
-	else
-		echo "not ok - $what"
-		failed=1
-	fi
-}
-
 # shellcheck disable=SC2317 # called by check
 # Tells whether PATCHED is at most 1 % above BASE.
 within() { [ "$1" -gt 0 ] && [ $(($2 * 100)) -le $(($1 * 101)) ]; }
@@ -103,7 +88,7 @@ check_instructions() {
 # shellcheck disable=SC2317 # called by check
 # Tells whether the calls are the same but for at most COUNT stats.
 same_calls() {
-	[ -s "$1" ] && diff <(grep -v '^nsswitch$' "$1") <(grep -v '^nsswitch$' "$2") | sed 's/^/# /' &&
+	[ -s "$1" ] && diff <(grep -v '^nsswitch$' "$1") <(grep -v '^nsswitch$' "$2") &&
 		[ $(($(grep -c '^nsswitch$' "$2") - $(grep -c '^nsswitch$' "$1"))) -le "$3" ]
 }
 
@@ -125,25 +110,22 @@ if [ "${1-}" = --inside ]; then
 	exit
 fi
 
-[ -x "$program" ] || skip "not built: make -C bench"
-for tool in valgrind strace; do
-	[ "$(command -v $tool)" ] || skip "no $tool"
-done
-directory=$(mktemp -d)
-trap 'rm -r "$directory"' EXIT
-sed '/^bundles:/d; /^hosts:/d' /etc/nsswitch.conf > "$directory/nsswitch.conf"
-echo 'hosts: files' >> "$directory/nsswitch.conf"
-printf '127.0.0.1 localhost\n::1 localhost\n192.0.2.1 host.example\n' > "$directory/hosts"
-echo "${1:+$(realpath "$1")/with-glibc}" > "$directory/base"
-echo "$top/tools/with-glibc" > "$directory/patched"
+need_command valgrind strace
+[ -x "$program" ] || skip_all "not built: make -C bench"
+sed '/^bundles:/d; /^hosts:/d' /etc/nsswitch.conf > "$workdir/nsswitch.conf"
+echo 'hosts: files' >> "$workdir/nsswitch.conf"
+printf '127.0.0.1 localhost\n::1 localhost\n192.0.2.1 host.example\n' > "$workdir/hosts"
+echo "${1:+$(realpath "$1")/with-glibc}" > "$workdir/base"
+echo "$top/tools/with-glibc" > "$workdir/patched"
 
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(--map-root-user)
-unshare --mount "${as_root[@]}" true || skip "no mount namespace"
-failed=0
-check "measured" unshare --mount "${as_root[@]}" -- "$self" --inside "$directory"
-[ $failed = 0 ] || exit 1
-for name in "${names[@]}"; do
-	compare "$directory" "$name"
-done
-exit $failed
+unshare --mount "${as_root[@]}" true || skip_all "no mount namespace"
+plan $((1 + 5 * ${#names[@]}))
+check "measured" unshare --mount "${as_root[@]}" -- "$0" --inside "$workdir"
+if ((!tests_failed)); then
+	for name in "${names[@]}"; do
+		compare "$workdir" "$name"
+	done
+fi
+finish

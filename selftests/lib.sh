@@ -166,6 +166,34 @@ need_bundle()
 		skip_all "the kernel has no AF_BUNDLE"
 }
 
+# need_names "$@": names of bundles, for a script with these arguments. It begins
+# anew in a mount namespace, where over() changes files for it alone: this may be a
+# machine and no guest.
+need_names()
+{
+	local made status
+
+	need_command getent unshare
+	getent bundles >/dev/null 2>&1 || [ $? != 1 ] ||
+		skip_all "the C library is not the patched one"
+	grep -q '^bundles:' /etc/nsswitch.conf ||
+		skip_all "nsswitch.conf has no bundles: line"
+	[ "${1-}" != --inside ] || return 0
+
+	[ -e /etc/bundles ] || made=/etc/bundles
+	touch /etc/bundles
+	unshare --mount -- "$0" --inside
+	status=$?
+	rm -f "${made-}"
+	exit $status
+}
+
+# over FILE: what is on standard input takes its place.
+over()
+{
+	cat >"$workdir/${1##*/}" && mount --bind "$workdir/${1##*/}" "$1"
+}
+
 # --- Waiting ----------------------------------------------------------------
 
 # wait_for SECONDS COMMAND...: until the command succeeds.
@@ -193,6 +221,21 @@ start()
 start_in()
 {
 	start ip netns exec "$@"
+}
+
+# listening sctp|tcp PORT: does the server of three_paths? By /proc, as ss(8) takes
+# half a second in a guest.
+# shellcheck disable=SC2154  # netns_add sets it
+listening()
+{
+	if [ "$1" = sctp ]; then
+		in_netns "$server" awk -v port="$2" \
+			'$4 == 10 && $6 == port { found = 1 } END { exit !found }' \
+			/proc/net/sctp/eps
+	else
+		in_netns "$server" grep -q ":$(printf %04X "$2") 0*:0000 0A" \
+			/proc/net/tcp /proc/net/tcp6
+	fi
 }
 
 # --- Network namespaces -----------------------------------------------------

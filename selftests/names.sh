@@ -10,26 +10,13 @@
 . "$(dirname "$0")/lib.sh"
 
 need_root
-need_command getent unshare
 need_bundle
-getent bundles >/dev/null 2>&1 || [ $? != 1 ] || skip_all "the C library is not the patched one"
-grep -q '^bundles:' /etc/nsswitch.conf || skip_all "nsswitch.conf has no bundles: line"
-
-# A file of our own, in a mount namespace, as this may be a machine and no guest.
-if [ "${1-}" != --inside ]; then
-	[ -e /etc/bundles ] || made=/etc/bundles
-	touch /etc/bundles
-	unshare --mount -- "$0" --inside
-	status=$?
-	rm -f "${made-}"
-	exit $status
-fi
-cat >"$workdir/bundles" <<'EOF2'
+need_names "$@"
+over /etc/bundles <<'EOF2' || exit $ksft_fail
 # names for tests
 web             {192.0.2.1,2001:db8::1}
 pair.example    {{192.0.2.1,198.51.100.1},{192.0.2.2}}
 EOF2
-mount --bind "$workdir/bundles" /etc/bundles || exit $ksft_fail
 
 # first NAME: the address of the first entry. singles NAME: those of the others.
 first()

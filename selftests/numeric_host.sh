@@ -13,31 +13,9 @@
 readonly port=8000
 
 need_root
-need_command getent ssh ssh-keygen dropbear dropbearkey aria2c openvpn python3 unshare
+need_command ssh ssh-keygen dropbear dropbearkey aria2c openvpn python3
 need_bundle
-getent bundles >/dev/null 2>&1 || [ $? != 1 ] || skip_all "the C library is not the patched one"
-grep -q '^bundles:' /etc/nsswitch.conf || skip_all "nsswitch.conf has no bundles: line"
-
-# In a mount namespace, as names.sh has it.
-if [ "${1-}" != --inside ]; then
-	[ -e /etc/bundles ] || made=/etc/bundles
-	touch /etc/bundles
-	unshare --mount -- "$0" --inside
-	status=$?
-	rm -f "${made-}"
-	exit $status
-fi
-
-# over FILE: what is on standard input takes its place.
-over()
-{
-	cat >"$workdir/${1##*/}" && mount --bind "$workdir/${1##*/}" "$1"
-}
-
-listening()
-{
-	in_netns "$server" grep -q ":$(printf %04X "$1") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6
-}
+need_names "$@"
 
 by_ssh()
 {
@@ -80,7 +58,7 @@ start_in "$server" dropbear -F -E -r "$workdir/host-key" -P "$workdir/pid" -p se
 	2>"$workdir/dropbear.log"
 start_in "$server" python3 -m http.server --directory "$workdir/www" $port \
 	>"$workdir/http.log" 2>&1
-wait_for 60 listening 22 && wait_for 60 listening $port || exit $ksft_fail
+wait_for 60 listening tcp 22 && wait_for 60 listening tcp $port || exit $ksft_fail
 
 plan 9
 for name in ordinary server 10-0-1-2.10-0-2-2.bundle.alt; do
