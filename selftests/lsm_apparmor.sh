@@ -78,7 +78,7 @@ check "IPv4 and IPv6 allowed: no bundle socket" gives "socket: EACCES" \
 	as bundle-inet socket
 check "IPv6 refused: an IPv4 socket" gives ok \
 	as bundle-not-inet6 --socket inet socket
-check "IPv6 refused: no bundle socket, as there is one underneath" gives \
+check "IPv6 refused: no bundle socket" gives \
 	"socket: EACCES" as bundle-not-inet6 socket
 check "IPv6 refused: no one-to-many bundle socket" gives \
 	"socket: EACCES" as bundle-not-inet6 --type seqpacket socket
