@@ -50,7 +50,8 @@ bundle_next(const struct sockaddr_bundle *sb,
 	    const struct sockaddr_bundle_entry *entry);
 void bundle_get(const struct sockaddr_bundle_entry *entry,
 		union bundle_member *member);
-int bundle_unpack(const void *addr, int len, union bundle_member *members);
+int bundle_unpack(const void *addr, int len, union bundle_member *members,
+		  u64 *hosts);
 void bundle_init(struct sockaddr_bundle *sb);
 bool bundle_put(struct sockaddr_bundle *sb, size_t size,
 		const union bundle_member *member);
@@ -67,10 +68,15 @@ static inline int bundle_trim(struct sockaddr_storage *addr, int len, int room)
 /**
  * enum bundle_event - what SCTP tells bundle.ko of
  * @BUNDLE_EVENT_ASSOC:		an association with a bundle was started
+ * @BUNDLE_EVENT_PARALLEL_INIT:	an INIT beyond an attempt's first was sent
+ * @BUNDLE_EVENT_SECOND_ATTEMPT: a new association takes the place of one that
+ *				couldn't be set up, with the addresses left
  * @BUNDLE_EVENT_PATH_FAILED:	one of the addresses asked for has failed
  */
 enum bundle_event {
 	BUNDLE_EVENT_ASSOC,
+	BUNDLE_EVENT_PARALLEL_INIT,
+	BUNDLE_EVENT_SECOND_ATTEMPT,
 	BUNDLE_EVENT_PATH_FAILED,
 };
 
@@ -81,8 +87,8 @@ enum bundle_event {
  * @connect:	connect(2) given a bundle, @flags as in struct proto_ops. Sleeps;
  *		the socket isn't locked.
  * @unpack:	check a bundle and return how many members it holds, the members
- *		themselves in *@members, which the caller frees with kfree().
- *		Sleeps.
+ *		themselves in *@members, which the caller frees with kfree(), and
+ *		which are the first of a host in *@hosts, one bit each. Sleeps.
  * @event:	count and trace @event; @addr and @err say which address failed
  *		and why. Any context, under rcu_read_lock().
  */
@@ -91,7 +97,7 @@ struct bundle_ops {
 	int (*bind)(struct sock *sk, const void *addr, int len);
 	int (*connect)(struct sock *sk, const void *addr, int len, int flags);
 	int (*unpack)(struct sock *sk, const void *addr, int len,
-		      union sctp_addr **members);
+		      union sctp_addr **members, u64 *hosts);
 	void (*event)(struct net *net, enum bundle_event event,
 		      const union sctp_addr *addr, int err);
 };
@@ -101,7 +107,8 @@ struct bundle_ops {
  * @init:	make a socket just created a bundle socket: IPv4 addresses are
  *		never mapped, IPv4 members not kept out by bindv6only
  * @bind:	bind to exactly these addresses, or to none of them
- * @connect:	set up one association with all of these addresses
+ * @connect:	set up one association with these addresses; a bit of @hosts is set
+ *		for each that is the first of a host
  * @getname:	as in struct proto_ops
  * @get_names:	is the BUNDLE_NAMES option on?
  * @set_names:	turn it on or off
@@ -115,8 +122,8 @@ struct bundle_ops {
 struct bundle_sctp_ops {
 	void (*init)(struct sock *sk);
 	int (*bind)(struct sock *sk, union sctp_addr *addrs, int count);
-	int (*connect)(struct sock *sk, union sctp_addr *addrs, int count,
-		       int flags);
+	int (*connect)(struct sock *sk, union sctp_addr *addrs, u64 hosts,
+		       int count, int flags);
 	int (*getname)(struct sock *sk, struct sockaddr_storage *addr, int peer);
 	bool (*get_names)(const struct sock *sk);
 	void (*set_names)(struct sock *sk, bool on);

@@ -117,7 +117,7 @@ static const struct net_proto_family bundle_family_ops = {
 };
 
 static int bundle_op_unpack(struct sock *sk, const void *addr, int len,
-			    union sctp_addr **members)
+			    union sctp_addr **members, u64 *hosts)
 {
 	union bundle_member *m;
 	int count;
@@ -125,7 +125,7 @@ static int bundle_op_unpack(struct sock *sk, const void *addr, int len,
 	m = kmalloc_array(BUNDLE_MAX_ADDRS, sizeof(*m), GFP_KERNEL);
 	if (!m)
 		return -ENOMEM;
-	count = bundle_unpack(addr, len, m);
+	count = bundle_unpack(addr, len, m, hosts);
 	if (count < 0) {
 		if (count == -EINVAL)
 			bundle_mib_inc(sock_net(sk), BUNDLE_MIB_MALFORMED);
@@ -141,8 +141,9 @@ static int bundle_op_bind(struct sock *sk, const void *addr, int len)
 {
 	union sctp_addr *addrs;
 	int count, err;
+	u64 hosts;
 
-	count = bundle_op_unpack(sk, addr, len, &addrs);
+	count = bundle_op_unpack(sk, addr, len, &addrs, &hosts);
 	if (count < 0)
 		return count;
 	err = bundle_sctp_ops()->bind(sk, addrs, count);
@@ -156,11 +157,12 @@ static int bundle_op_connect(struct sock *sk, const void *addr, int len,
 {
 	union sctp_addr *addrs;
 	int count, err;
+	u64 hosts;
 
-	count = bundle_op_unpack(sk, addr, len, &addrs);
+	count = bundle_op_unpack(sk, addr, len, &addrs, &hosts);
 	if (count < 0)
 		return count;
-	err = bundle_sctp_ops()->connect(sk, addrs, count, flags);
+	err = bundle_sctp_ops()->connect(sk, addrs, hosts, count, flags);
 	trace_bundle_connect(sk, addrs, count, err);
 	kfree(addrs);
 	return err;
@@ -172,6 +174,12 @@ static void bundle_op_event(struct net *net, enum bundle_event event,
 	switch (event) {
 	case BUNDLE_EVENT_ASSOC:
 		bundle_mib_inc(net, BUNDLE_MIB_ASSOCS);
+		break;
+	case BUNDLE_EVENT_PARALLEL_INIT:
+		bundle_mib_inc(net, BUNDLE_MIB_PARALLEL_INITS);
+		break;
+	case BUNDLE_EVENT_SECOND_ATTEMPT:
+		bundle_mib_inc(net, BUNDLE_MIB_SECOND_ATTEMPTS);
 		break;
 	case BUNDLE_EVENT_PATH_FAILED:
 		bundle_mib_inc(net, BUNDLE_MIB_ADDRS_FAILED);

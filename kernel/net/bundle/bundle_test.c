@@ -91,6 +91,7 @@ static void what_is_packed_is_unpacked_in_order(struct kunit *test)
 	};
 	union bundle_member *got;
 	struct draft *d = draft_new(test);
+	u64 hosts;
 	int i;
 
 	got = kunit_kcalloc(test, BUNDLE_MAX_ADDRS, sizeof(*got), GFP_KERNEL);
@@ -98,17 +99,18 @@ static void what_is_packed_is_unpacked_in_order(struct kunit *test)
 	for (i = 0; i < 3; i++)
 		draft_add(test, d, want[i]);
 	KUNIT_EXPECT_EQ(test, d->sb.sb_len, 8 + 24 + 32 + 32);
-	KUNIT_ASSERT_EQ(test, bundle_unpack(d, d->sb.sb_len, got), 3);
+	KUNIT_ASSERT_EQ(test, bundle_unpack(d, d->sb.sb_len, got, &hosts), 3);
 	KUNIT_EXPECT_MEMEQ(test, got, want, sizeof(want));
 
 	/* A buffer longer than the bundle is as good. */
-	KUNIT_EXPECT_EQ(test, bundle_unpack(d, sizeof(d->bytes), got), 3);
+	KUNIT_EXPECT_EQ(test, bundle_unpack(d, sizeof(d->bytes), got, &hosts), 3);
 }
 
 static void mapped_addresses_become_ipv4_and_duplicates_one(struct kunit *test)
 {
 	union bundle_member *got, want = member_v4(0x0a000102, 80);
 	struct draft *d = draft_new(test);
+	u64 hosts;
 
 	got = kunit_kcalloc(test, BUNDLE_MAX_ADDRS, sizeof(*got), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, got);
@@ -117,9 +119,30 @@ static void mapped_addresses_become_ipv4_and_duplicates_one(struct kunit *test)
 	draft_add(test, d, member_v6("fe80::1", 80, 1));
 	draft_add(test, d, member_v6("fe80::1", 80, 2));
 	draft_add(test, d, member_v6("fe80::1", 80, 1));
-	KUNIT_ASSERT_EQ(test, bundle_unpack(d, d->sb.sb_len, got), 3);
+	KUNIT_ASSERT_EQ(test, bundle_unpack(d, d->sb.sb_len, got, &hosts), 3);
 	KUNIT_EXPECT_MEMEQ(test, &got[0], &want, sizeof(want));
 	KUNIT_EXPECT_EQ(test, got[2].v6.sin6_scope_id, 2);
+}
+
+static void the_first_of_each_host_is_marked(struct kunit *test)
+{
+	/* Host 1 begins with a duplicate, and host 2 has nothing else. */
+	static const struct { u8 host; u32 addr; } members[] = {
+		{ 0, 1 }, { 0, 2 }, { 1, 1 }, { 1, 3 }, { 2, 2 }, { 3, 4 },
+	};
+	struct draft *d = draft_new(test);
+	union bundle_member *got;
+	u64 hosts = ~0ULL;
+	int i;
+
+	got = kunit_kcalloc(test, BUNDLE_MAX_ADDRS, sizeof(*got), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, got);
+	for (i = 0; i < ARRAY_SIZE(members); i++) {
+		draft_add(test, d, member_v4(members[i].addr, 80));
+		draft_entry(d, i)->be_host = members[i].host;
+	}
+	KUNIT_ASSERT_EQ(test, bundle_unpack(d, d->sb.sb_len, got, &hosts), 4);
+	KUNIT_EXPECT_EQ(test, hosts, BIT(0) | BIT(2) | BIT(3));
 }
 
 static void padding_is_ignored(struct kunit *test)
@@ -291,6 +314,7 @@ static struct kunit_case bundle_cases[] = {
 	KUNIT_CASE(sizes_are_those_of_the_abi),
 	KUNIT_CASE(what_is_packed_is_unpacked_in_order),
 	KUNIT_CASE(mapped_addresses_become_ipv4_and_duplicates_one),
+	KUNIT_CASE(the_first_of_each_host_is_marked),
 	KUNIT_CASE(padding_is_ignored),
 	KUNIT_CASE(counts_from_1_to_64_are_taken),
 	KUNIT_CASE(malformed_headers_are_refused),

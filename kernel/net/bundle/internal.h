@@ -15,7 +15,7 @@ enum bundle_mib {
 	BUNDLE_MIB_ASSOCS,		/* associations started */
 	BUNDLE_MIB_PARALLEL_INITS,	/* INITs beyond a connect's first */
 	BUNDLE_MIB_ADDRS_FAILED,	/* addresses that failed */
-	BUNDLE_MIB_SECOND_ATTEMPTS,	/* associations after a lost winner */
+	BUNDLE_MIB_SECOND_ATTEMPTS,	/* tries after a connect's first */
 	BUNDLE_MIB_MALFORMED,		/* bundles refused as malformed */
 	__BUNDLE_MIB_MAX
 };

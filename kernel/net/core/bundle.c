@@ -139,27 +139,34 @@ static bool same_member(const union bundle_member *a,
  * @addr:	a socket address in kernel memory, aligned to 8 bytes
  * @len:	how many bytes of it there are
  * @members:	room for BUNDLE_MAX_ADDRS addresses
+ * @hosts:	which of them are the first of a host, one bit each
  *
  * The order is that of the bundle; of duplicates, the first counts.
  *
  * Return: how many addresses there are, or an error as of bundle_check().
  */
-int bundle_unpack(const void *addr, int len, union bundle_member *members)
+int bundle_unpack(const void *addr, int len, union bundle_member *members,
+		  u64 *hosts)
 {
 	const struct sockaddr_bundle_entry *entry = NULL;
-	int err, i, n = 0;
+	int err, i, n = 0, host = -1;
 
 	err = bundle_check(addr, len);
 	if (err < 0)
 		return err;
 
+	*hosts = 0;
 	while ((entry = bundle_next(addr, entry))) {
 		bundle_get(entry, &members[n]);
 		for (i = 0; i < n; i++)
 			if (same_member(&members[i], &members[n]))
 				break;
-		if (i == n)
-			n++;
+		if (i < n)
+			continue;
+		if (entry->be_host != host)
+			*hosts |= BIT_ULL(n);
+		host = entry->be_host;
+		n++;
 	}
 	return n;
 }

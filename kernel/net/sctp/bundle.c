@@ -7,157 +7,18 @@
 
 #include <linux/errno.h>
 #include <linux/list.h>
-#include <linux/refcount.h>
 #include <linux/security.h>
 #include <linux/slab.h>
-#include <net/bundle.h>
 #include <net/flow.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/sctp/sctp.h>
 #include <net/sctp/sm.h>
 
-static_assert(sizeof(union bundle_member) == sizeof(union sctp_addr));
-
-/**
- * struct sctp_bundle_paths - what became of the addresses of one attempt
- * @refs:	the socket's reference (its latest attempt) and the association's
- * @count:	how many addresses were asked for
- * @path:	each of them; @state is BUNDLE_PATH_TRYING until it fails, the
- *		rest is read off the association while it lives
- *
- * All but @refs is protected by the socket lock.
- */
-struct sctp_bundle_paths {
-	refcount_t refs;
-	int count;
-	struct {
-		union sctp_addr addr;
-		u16 state;
-		u16 err;
-	} path[] __counted_by(count);
-};
-
-static struct sctp_bundle_paths *sctp_bundle_paths_new(union sctp_addr *addrs,
-						       int count)
-{
-	struct sctp_bundle_paths *paths;
-	int i;
-
-	paths = kzalloc(struct_size(paths, path, count), GFP_KERNEL);
-	if (!paths)
-		return NULL;
-	refcount_set(&paths->refs, 1);
-	paths->count = count;
-	for (i = 0; i < count; i++)
-		paths->path[i].addr = addrs[i];
-	return paths;
-}
-
-void sctp_bundle_paths_put(struct sctp_bundle_paths *paths)
-{
-	if (paths && refcount_dec_and_test(&paths->refs))
-		kfree(paths);
-}
-
-static bool sctp_bundle_same_addr(const union sctp_addr *a,
-				  const union sctp_addr *b)
-{
-	const struct sctp_af *af = sctp_get_af_specific(AF_INET);
-
-	if (a->sa.sa_family == AF_INET6 || b->sa.sa_family == AF_INET6)
-		af = sctp_get_af_specific(AF_INET6);
-	return af && af->cmp_addr(a, b);
-}
-
-/* What became of one address, as far as the association tells. */
-static enum bundle_path_state
-sctp_bundle_path_state(const struct sctp_association *asoc,
-		       const union sctp_addr *addr)
-{
-	struct sctp_transport *t;
-
-	if (asoc->state < SCTP_STATE_ESTABLISHED)
-		return BUNDLE_PATH_TRYING;
-	if (sctp_bundle_same_addr(&asoc->peer.verified_addr, addr))
-		return BUNDLE_PATH_WON;
-	t = sctp_assoc_lookup_paddr(asoc, addr);
-	if (!t)
-		return BUNDLE_PATH_DROPPED;
-	return t->state == SCTP_UNCONFIRMED ? BUNDLE_PATH_TRYING :
-					      BUNDLE_PATH_CONFIRMED;
-}
-
-static void sctp_bundle_path_set(struct sctp_association *asoc, int i,
-				 enum bundle_path_state state, int err)
-{
-	struct sctp_bundle_paths *paths = asoc->bundle_paths;
-
-	paths->path[i].state = state;
-	paths->path[i].err = err;
-	if (state != BUNDLE_PATH_DROPPED)
-		bundle_notify(asoc->base.net, BUNDLE_EVENT_PATH_FAILED,
-			      &paths->path[i].addr, err);
-}
-
-/* The association is set up: the socket's peer is the one that the handshake
- * verified, and what became of the addresses is written down for when the
- * association has gone. Context: softirq or process, socket lock held.
- */
-void sctp_bundle_established(struct sctp_association *asoc)
-{
-	struct sctp_bundle_paths *paths = asoc->bundle_paths;
-	struct sctp_sock *sp = sctp_sk(asoc->base.sk);
-	int i;
-
-	if (sp->bundle && sctp_style(asoc->base.sk, TCP) &&
-	    !sctp_sstate(asoc->base.sk, LISTENING))
-		sp->pf->to_sk_daddr(&asoc->peer.verified_addr, asoc->base.sk);
-
-	for (i = 0; paths && i < paths->count; i++)
-		if (paths->path[i].state == BUNDLE_PATH_TRYING)
-			paths->path[i].state =
-				sctp_bundle_path_state(asoc,
-						       &paths->path[i].addr);
-}
-
-/* The attempt to set up @asoc has failed with @err, and @transport, if any, is
- * where the news came from. Context: softirq or process, socket lock held.
- */
-void sctp_bundle_failed(const struct sctp_association *asoc,
-			const struct sctp_transport *transport, int err)
-{
-	struct sctp_association *a = (struct sctp_association *)asoc;
-	struct sctp_bundle_paths *paths = asoc->bundle_paths;
-	int i;
-
-	if (!paths)
-		return;
-	for (i = 0; i < paths->count; i++) {
-		if (paths->path[i].state != BUNDLE_PATH_TRYING)
-			continue;
-		if (err == ETIMEDOUT)
-			sctp_bundle_path_set(a, i, BUNDLE_PATH_TIMED_OUT, err);
-		else if (!transport ||
-			 !sctp_bundle_same_addr(&paths->path[i].addr,
-						&transport->ipaddr))
-			sctp_bundle_path_set(a, i, BUNDLE_PATH_DROPPED, err);
-		else if (err == ECONNREFUSED)
-			sctp_bundle_path_set(a, i, BUNDLE_PATH_REFUSED, err);
-		else
-			sctp_bundle_path_set(a, i, BUNDLE_PATH_UNREACHABLE, err);
-	}
-}
-
-/* Is @addr one of those that the program asked this association for? */
-bool sctp_bundle_asked_for(const struct sctp_association *asoc,
-			   const union sctp_addr *addr)
-{
-	return asoc->bundle_paths && sctp_assoc_lookup_paddr(asoc, addr);
-}
+#include "bundle.h"
 
 /* Unique local addresses (RFC 4193) are private ones; SCTP calls them global. */
-static enum sctp_scope sctp_bundle_addr_scope(const union sctp_addr *addr)
+enum sctp_scope sctp_bundle_addr_scope(const union sctp_addr *addr)
 {
 	if (addr->sa.sa_family == AF_INET6 &&
 	    (addr->v6.sin6_addr.s6_addr[0] & 0xfe) == 0xfc)
@@ -327,6 +188,21 @@ static int sctp_bundle_do_bind(struct sock *sk, union sctp_addr *addrs, int coun
 	return err;
 }
 
+/* Is @addr among those that the association, under way, is still to try? */
+static bool sctp_bundle_wants(const struct sctp_association *asoc,
+			      const union sctp_addr *addr)
+{
+	const struct sctp_bundle_attempt *attempt = asoc->bundle_attempt;
+	int i;
+
+	if (!attempt || asoc->state >= SCTP_STATE_ESTABLISHED)
+		return false;
+	for (i = 0; i < attempt->count; i++)
+		if (sctp_bundle_same_addr(&attempt->path[i].addr, addr))
+			return true;
+	return false;
+}
+
 /* The association under way, or there already, that has one of the addresses.
  * -EINVAL if they are those of several.
  */
@@ -334,7 +210,7 @@ static int sctp_bundle_lookup(struct sctp_endpoint *ep, union sctp_addr *addrs,
 			      int count, struct sctp_association **asoc,
 			      struct sctp_transport **transport)
 {
-	struct sctp_association *found;
+	struct sctp_association *found, *a;
 	struct sctp_transport *t;
 	int i;
 
@@ -342,6 +218,14 @@ static int sctp_bundle_lookup(struct sctp_endpoint *ep, union sctp_addr *addrs,
 	*transport = NULL;
 	for (i = 0; i < count; i++) {
 		found = sctp_endpoint_lookup_assoc(ep, &addrs[i], &t);
+		if (!found)
+			list_for_each_entry(a, &ep->asocs, asocs)
+				if (a->peer.port == ntohs(addrs[i].v4.sin_port) &&
+				    sctp_bundle_wants(a, &addrs[i])) {
+					found = a;
+					t = a->peer.primary_path;
+					break;
+				}
 		if (!found || found == *asoc)
 			continue;
 		if (*asoc)
@@ -352,18 +236,18 @@ static int sctp_bundle_lookup(struct sctp_endpoint *ep, union sctp_addr *addrs,
 	return 0;
 }
 
-/* A new association with all the addresses, nothing sent yet. Its own addresses
+/* A new association with the first host's addresses, nothing sent yet. Its own addresses
  * are those in the union of the scopes of its destinations, so that
  * {fd00:3::2,10.0.1.2} has a source for each, whichever comes first.
  */
 static int sctp_bundle_new_asoc(struct sctp_endpoint *ep, int optname,
-				union sctp_addr *addrs, int count,
+				union sctp_addr *addrs, u64 hosts, int count,
 				const struct sctp_initmsg *init,
 				struct sctp_transport **transport)
 {
 	enum sctp_scope scope = SCTP_SCOPE_GLOBAL;
 	struct sock *sk = ep->base.sk;
-	struct sctp_bundle_paths *paths;
+	struct sctp_bundle_attempt *attempt;
 	struct sctp_association *asoc;
 	int err, i;
 
@@ -382,8 +266,8 @@ static int sctp_bundle_new_asoc(struct sctp_endpoint *ep, int optname,
 	if (err)
 		return err;
 
-	paths = sctp_bundle_paths_new(addrs, count);
-	if (!paths)
+	attempt = sctp_bundle_attempt_new(addrs, hosts, count);
+	if (!attempt)
 		return -ENOMEM;
 
 	err = sctp_connect_new_asoc(ep, &addrs[0], scope, init, transport);
@@ -391,7 +275,7 @@ static int sctp_bundle_new_asoc(struct sctp_endpoint *ep, int optname,
 		goto err_put;
 
 	asoc = (*transport)->asoc;
-	for (i = 1; i < count; i++) {
+	for (i = 1; i < count && attempt->path[i].host == 0; i++) {
 		if (!sctp_assoc_add_peer(asoc, &addrs[i], GFP_KERNEL,
 					 SCTP_UNKNOWN)) {
 			err = -ENOMEM;
@@ -399,17 +283,17 @@ static int sctp_bundle_new_asoc(struct sctp_endpoint *ep, int optname,
 		}
 	}
 
-	asoc->bundle_paths = paths;
-	refcount_inc(&paths->refs);
-	sctp_bundle_paths_put(sctp_sk(sk)->bundle_paths);
-	sctp_sk(sk)->bundle_paths = paths;
+	sctp_bundle_attempt_start(asoc, attempt);
+	refcount_inc(&attempt->refs);
+	sctp_bundle_attempt_put(sctp_sk(sk)->bundle_attempt);
+	sctp_sk(sk)->bundle_attempt = attempt;
 	bundle_notify(sock_net(sk), BUNDLE_EVENT_ASSOC, NULL, 0);
 	return 0;
 
 err_free:
 	sctp_association_free(asoc);
 err_put:
-	sctp_bundle_paths_put(paths);
+	sctp_bundle_attempt_put(attempt);
 	return err;
 }
 
@@ -418,7 +302,7 @@ err_put:
  * that brings the outcome, 0 included.
  */
 static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
-				 int count, int flags)
+				 u64 hosts, int count, int flags)
 {
 	long timeo = sock_sndtimeo(sk, flags & O_NONBLOCK);
 	struct sctp_sock *sp = sctp_sk(sk);
@@ -454,7 +338,7 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 	repeated = asoc;
 	if (!repeated) {
 		err = sctp_bundle_new_asoc(sp->ep, SCTP_SOCKOPT_CONNECTX, addrs,
-					   count, NULL, &transport);
+					   hosts, count, NULL, &transport);
 		if (err)
 			return err;
 		asoc = transport->asoc;
@@ -489,12 +373,12 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 }
 
 static int sctp_bundle_do_connect(struct sock *sk, union sctp_addr *addrs,
-				  int count, int flags)
+				  u64 hosts, int count, int flags)
 {
 	int err;
 
 	lock_sock(sk);
-	err = __sctp_bundle_connect(sk, addrs, count, flags);
+	err = __sctp_bundle_connect(sk, addrs, hosts, count, flags);
 	release_sock(sk);
 	return err;
 }
@@ -503,6 +387,7 @@ static int sctp_bundle_do_connect(struct sock *sk, union sctp_addr *addrs,
  * sctp_bundle_sendmsg - the association that a message to a bundle goes to
  * @sk:		the socket, locked
  * @addrs:	the addresses, not all of other families than the socket's
+ * @hosts:	which of them are the first of a host, one bit each
  * @count:	how many
  * @init:	what a new association is to be set up with, or NULL
  * @asoc:	the association that has one of @addrs, or NULL after a new one
@@ -514,8 +399,9 @@ static int sctp_bundle_do_connect(struct sock *sk, union sctp_addr *addrs,
  * Return: 0, or -EINVAL if @addrs belong to different associations, or why a
  * new one couldn't be made.
  */
-int sctp_bundle_sendmsg(struct sock *sk, union sctp_addr *addrs, int count,
-			const struct sctp_initmsg *init, __u16 sflags,
+int sctp_bundle_sendmsg(struct sock *sk, union sctp_addr *addrs, u64 hosts,
+			int count, const struct sctp_initmsg *init,
+			__u16 sflags,
 			struct sctp_association **asoc,
 			struct sctp_transport **transport)
 {
@@ -535,8 +421,8 @@ int sctp_bundle_sendmsg(struct sock *sk, union sctp_addr *addrs, int count,
 	    (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING)))
 		return -EADDRNOTAVAIL;
 
-	return sctp_bundle_new_asoc(ep, SCTP_SENDMSG_CONNECT, addrs, count, init,
-				    transport);
+	return sctp_bundle_new_asoc(ep, SCTP_SENDMSG_CONNECT, addrs, hosts,
+				    count, init, transport);
 }
 
 /* From SCTP to bundle.ko */
@@ -566,14 +452,14 @@ int sctp_bundle_connect(struct sock *sk, const void *addr, int len, int flags)
 }
 
 int sctp_bundle_unpack(struct sock *sk, const void *addr, int len,
-		       union sctp_addr **addrs)
+		       union sctp_addr **addrs, u64 *hosts)
 {
 	const struct bundle_ops *ops = bundle_ops_get();
 	int count;
 
 	if (!ops)
 		return -EAFNOSUPPORT;
-	count = ops->unpack(sk, addr, len, addrs);
+	count = ops->unpack(sk, addr, len, addrs, hosts);
 	bundle_ops_put(ops);
 	return count;
 }
@@ -826,7 +712,8 @@ static int sctp_bundle_get_addrs(struct sock *sk, s32 id, bool peer,
 static int sctp_bundle_get_paths(struct sock *sk, s32 id,
 				 struct bundle_path *out, int max)
 {
-	struct sctp_bundle_paths *paths;
+	const struct sctp_bundle_attempt *attempt;
+	const struct sctp_bundle_path *path;
 	struct sctp_association *asoc;
 	union bundle_member member;
 	int count = 0, i;
@@ -841,20 +728,18 @@ static int sctp_bundle_get_paths(struct sock *sk, s32 id,
 	} else {
 		asoc = sctp_bundle_asoc(sk);
 	}
-	paths = asoc ? asoc->bundle_paths : sctp_sk(sk)->bundle_paths;
-	if (!paths)
+	attempt = asoc ? asoc->bundle_attempt : sctp_sk(sk)->bundle_attempt;
+	if (!attempt)
 		goto out;
 
-	for (i = 0; i < paths->count && count < max; i++, count++) {
-		const union sctp_addr *addr = &paths->path[i].addr;
-
+	for (i = 0; i < attempt->count && count < max; i++, count++) {
+		path = &attempt->path[i];
 		memset(&out[count], 0, sizeof(out[count]));
-		sctp_bundle_member(&member, addr, addr->v4.sin_port);
+		sctp_bundle_member(&member, &path->addr, path->addr.v4.sin_port);
 		memcpy(out[count].bp_addr, &member, sizeof(member));
-		out[count].bp_state = paths->path[i].state;
-		out[count].bp_error = paths->path[i].err;
-		if (asoc && out[count].bp_state == BUNDLE_PATH_TRYING)
-			out[count].bp_state = sctp_bundle_path_state(asoc, addr);
+		out[count].bp_state = asoc ? sctp_bundle_path_state(asoc, path) :
+					     path->state;
+		out[count].bp_error = path->err;
 	}
 out:
 	release_sock(sk);
@@ -867,6 +752,8 @@ static void sctp_bundle_init_sock(struct sock *sk)
 	struct sctp_sock *sp = sctp_sk(sk);
 
 	sp->bundle = 1;
+	/* RFC 9260, section 16; SCTP's own is RFC 4960's. */
+	sp->rtoinfo.srto_initial = min(sp->rtoinfo.srto_initial, 1000);
 	sp->v4mapped = 0;
 	sk->sk_ipv6only = 0;
 }
