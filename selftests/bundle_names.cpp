@@ -285,29 +285,6 @@ TEST_F(Connect, ThePeersWholeSetIsTrimmedToTheBuffer)
 
 // --- BUNDLE_PATHS --------------------------------------------------------------------------------
 
-struct path {
-    address addr;
-    int state, error;
-};
-
-std::vector<path> paths(int s)
-{
-    std::array<bundle_path, 64> room{};
-    socklen_t length = sizeof(room);
-    if (getsockopt(s, SOL_BUNDLE, BUNDLE_PATHS, room.data(), &length) < 0)
-        net::fail("BUNDLE_PATHS");
-    if (length % sizeof(bundle_path) != 0)
-        throw std::runtime_error("a part of an entry");
-    std::vector<path> result;
-    for (std::size_t i = 0; i < length / sizeof(bundle_path); i++) {
-        const auto a = address::from(std::as_bytes(std::span(room[i].bp_addr)));
-        if (!a)
-            throw std::runtime_error("a path without an address");
-        result.push_back({*a, room[i].bp_state, room[i].bp_error});
-    }
-    return result;
-}
-
 TEST_F(Connect, PathsTellWhichAddressWon)
 {
     const auto c = established();

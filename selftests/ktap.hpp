@@ -20,7 +20,7 @@ namespace ktap {
 // Exit status by which the kernel's runner knows that nothing could be tested.
 inline constexpr int exit_skip = 4;
 // Real seconds that one test may take. The slowest guest emulates its processor with KASAN on.
-inline constexpr int test_limit = 120;
+inline int test_limit = 120;
 
 class listener : public testing::EmptyTestEventListener {
   public:

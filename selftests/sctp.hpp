@@ -278,6 +278,30 @@ inline addresses sctp_peer_set(int fd, sctp_assoc_t id = 0)
     return sctp_set(fd, SCTP_GET_PEER_ADDRS, id);
 }
 
+// What became of an address that was asked for.
+struct path {
+    address addr;
+    int state, error;
+};
+
+inline std::vector<path> paths(int s)
+{
+    std::array<bundle_path, 64> room{};
+    socklen_t length = sizeof(room);
+    if (getsockopt(s, SOL_BUNDLE, BUNDLE_PATHS, room.data(), &length) < 0)
+        net::fail("BUNDLE_PATHS");
+    if (length % sizeof(bundle_path) != 0)
+        throw std::runtime_error("a part of an entry");
+    std::vector<path> result;
+    for (std::size_t i = 0; i < length / sizeof(bundle_path); i++) {
+        const auto a = address::from(std::as_bytes(std::span(room[i].bp_addr)));
+        if (!a)
+            throw std::runtime_error("a path without an address");
+        result.push_back({*a, room[i].bp_state, room[i].bp_error});
+    }
+    return result;
+}
+
 // Every association's identifier on a one-to-many socket.
 inline std::vector<sctp_assoc_t> associations(int fd)
 {

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+// What a peer made of raw packets can do to an association that is being set up with a bundle:
+// answer late, twice, from elsewhere, with a wrong tag, malformed.
+#include "routed.hpp"
+
+#include <netinet/ip.h>
+
+namespace {
+
+using namespace sctp;
+
+constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, abort_chunk = 6,
+                       error_chunk = 9, cookie_echo_chunk = 10, cookie_ack_chunk = 11;
+
+// CRC32c, RFC 9260, appendix A.
+std::uint32_t crc32c(std::span<const std::uint8_t> data)
+{
+    std::uint32_t crc = ~0U;
+    for (const std::uint8_t byte : data) {
+        crc ^= byte;
+        for (int i = 0; i < 8; i++)
+            crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0x82f63b78U : 0U);
+    }
+    return ~crc;
+}
+
+struct packet {
+    address from, to; // with their ports
+    std::uint32_t tag = 0;
+    std::vector<std::uint8_t> chunks;
+
+    [[nodiscard]] std::uint8_t type() const { return chunks.at(0); }
+    [[nodiscard]] std::uint32_t word(std::size_t at) const
+    {
+        std::uint32_t value = 0;
+        std::memcpy(&value, &chunks.at(at), sizeof(value));
+        return ntohl(value);
+    }
+};
+
+void put16(std::vector<std::uint8_t> &v, std::size_t value)
+{
+    v.push_back(static_cast<std::uint8_t>(value >> 8));
+    v.push_back(static_cast<std::uint8_t>(value));
+}
+void put32(std::vector<std::uint8_t> &v, std::uint32_t value)
+{
+    put16(v, value >> 16);
+    put16(v, value & 0xffff);
+}
+
+std::vector<std::uint8_t> chunk(std::uint8_t type, const std::vector<std::uint8_t> &value)
+{
+    std::vector<std::uint8_t> result{type, 0};
+    put16(result, 4 + value.size());
+    result.insert(result.end(), value.begin(), value.end());
+    result.resize((result.size() + 3) / 4 * 4);
+    return result;
+}
+
+// What goes into an INIT ACK; the defaults are a good one.
+struct init_ack {
+    std::uint32_t tag = 0x01020304;
+    std::uint32_t window = 65536;
+    std::uint16_t streams = 10;
+    bool cookie = true;
+    std::size_t cut = 0; // bytes that the length promises and that aren't there
+
+    [[nodiscard]] std::vector<std::uint8_t> chunk() const
+    {
+        std::vector<std::uint8_t> value;
+        put32(value, tag);
+        put32(value, window);
+        put16(value, streams);
+        put16(value, streams);
+        put32(value, 1000);
+        if (cookie) {
+            put16(value, 7);
+            put16(value, 12);
+            put32(value, 0xc00c1e00);
+            put32(value, 0);
+        }
+        auto result = ::chunk(init_ack_chunk, value);
+        result.resize(result.size() - cut);
+        return result;
+    }
+};
+
+// A host's SCTP by raw packets. The kernel's own there is kept from answering.
+class raw_peer {
+  public:
+    raw_peer(const net::netns &where, const net::netns &home)
+        : where_(where), home_(home),
+          silence_(where, home, "meta mark != 1 sctp chunk abort exists drop", "output")
+    {
+        where.in(home, [&] {
+            socket_ = fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP));
+            const int on = 1;
+            if (socket_ < 0 || setsockopt(socket_, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on)) < 0 ||
+                setsockopt(socket_, SOL_SOCKET, SO_MARK, &on, sizeof(on)) < 0)
+                net::fail("raw socket");
+        });
+    }
+
+    // The next packet whose first chunk is of this type. Throws if there is none.
+    packet next(std::uint8_t type, int milliseconds = 5000)
+    {
+        for (;;) {
+            if (!net::wait_for(socket_, POLLIN, milliseconds))
+                throw std::runtime_error("no chunk of type " + std::to_string(type));
+            std::array<std::uint8_t, 4096> room{};
+            const ssize_t n = recv(socket_, room.data(), room.size(), 0);
+            iphdr ip{};
+            if (n < static_cast<ssize_t>(sizeof(ip) + 16))
+                continue;
+            std::memcpy(&ip, room.data(), sizeof(ip));
+            const std::size_t at = ip.ihl * 4U;
+            const auto text = [](in_addr_t a) { return std::string(inet_ntoa({a})); };
+            const auto port = [&](std::size_t i) {
+                return static_cast<std::uint16_t>(room.at(i) << 8 | room.at(i + 1));
+            };
+            packet p{addr(text(ip.saddr), port(at)), addr(text(ip.daddr), port(at + 2)), 0, {}};
+            p.tag = static_cast<std::uint32_t>(port(at + 4)) << 16 | port(at + 6);
+            p.chunks.assign(room.begin() + static_cast<long>(at) + 12, room.begin() + n);
+            if (p.type() == type)
+                return p;
+        }
+    }
+
+    bool hears(std::uint8_t type, int milliseconds)
+    {
+        try {
+            next(type, milliseconds);
+            return true;
+        } catch (const std::runtime_error &) {
+            return false;
+        }
+    }
+
+    void send(const packet &p)
+    {
+        std::vector<std::uint8_t> bytes;
+        put16(bytes, p.from.port());
+        put16(bytes, p.to.port());
+        put32(bytes, p.tag);
+        put32(bytes, 0);
+        bytes.insert(bytes.end(), p.chunks.begin(), p.chunks.end());
+        const std::uint32_t crc = crc32c(bytes);
+        for (int i = 0; i < 4; i++)
+            bytes.at(8 + static_cast<std::size_t>(i)) = static_cast<std::uint8_t>(crc >> (8 * i));
+
+        iphdr ip{};
+        ip.version = 4;
+        ip.ihl = 5;
+        ip.ttl = 64;
+        ip.protocol = IPPROTO_SCTP;
+        ip.saddr = inet_addr(p.from.to_string().c_str());
+        ip.daddr = inet_addr(p.to.to_string().c_str());
+        std::vector<std::uint8_t> all(sizeof(ip));
+        std::memcpy(all.data(), &ip, sizeof(ip));
+        all.insert(all.end(), bytes.begin(), bytes.end());
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_addr.s_addr = ip.daddr;
+        if (sendto(socket_, all.data(), all.size(), 0, reinterpret_cast<sockaddr *>(&to),
+                   sizeof(to)) < 0)
+            net::fail("raw send");
+    }
+
+    // Answers an INIT, from where it went to.
+    void answer(const packet &init, const init_ack &with = {})
+    {
+        send({init.to, init.from, init.word(4), with.chunk()});
+    }
+
+  private:
+    const net::netns &where_, &home_;
+    filter silence_;
+    fd socket_;
+};
+
+class Peer : public Setup {
+  protected:
+    void SetUp() override
+    {
+        Setup::SetUp();
+        if (HasFatalFailure() || IsSkipped())
+            return;
+        peer = std::make_unique<raw_peer>(hosts().server, hosts().client);
+        socket = open_socket();
+        nonblocking(socket);
+    }
+    void TearDown() override
+    {
+        socket.reset();
+        peer.reset();
+    }
+
+    // The INITs to all of @to, in their order.
+    std::vector<packet> connect_and_hear(const addresses &to)
+    {
+        if (outcome(connect_to(socket, to)) != "EINPROGRESS")
+            throw std::runtime_error("connect");
+        std::vector<packet> inits;
+        for (const address &a : to) {
+            inits.push_back(peer->next(init_chunk));
+            EXPECT_EQ(inits.back().to, a);
+            EXPECT_EQ(inits.back().tag, 0U);
+            EXPECT_EQ(inits.back().word(4), inits.front().word(4)) << "one tag for all";
+        }
+        return inits;
+    }
+
+    // Whether the cookie comes back to @where, and the association is there after its answer.
+    testing::AssertionResult completes_at(const address &where, std::uint32_t tag = init_ack{}.tag)
+    {
+        const packet echo = peer->next(cookie_echo_chunk);
+        if (echo.to != where || echo.tag != tag)
+            return testing::AssertionFailure() << "COOKIE ECHO to " << echo.to.to_string();
+        peer->send({echo.to, echo.from, initiate_tag, chunk(cookie_ack_chunk, {})});
+        if (net::wait_for(socket, POLLOUT, 2000) != POLLOUT)
+            return testing::AssertionFailure() << "not connected";
+        return testing::AssertionSuccess();
+    }
+
+    std::unique_ptr<raw_peer> peer;
+    fd socket;
+    std::uint32_t initiate_tag = 0;
+};
+
+TEST_F(Peer, TheFirstInitAckWinsAndTheOthersAreDropped)
+{
+    const auto inits = connect_and_hear(server(4));
+    initiate_tag = inits[0].word(4);
+    peer->answer(inits[2]);
+    peer->answer(inits[0], {.tag = 5});
+    peer->answer(inits[3], {.tag = 6});
+    EXPECT_TRUE(completes_at(server(4)[2]));
+    EXPECT_EQ(peername(socket), server(4)[2]);
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 3000)) << "no second cookie";
+    const auto got = paths(socket);
+    for (std::size_t i = 0; i < got.size(); i++)
+        EXPECT_EQ(got[i].state, i == 2 ? BUNDLE_PATH_WON : BUNDLE_PATH_DROPPED) << i;
+    EXPECT_EQ(sctp_peer_set(socket), addresses{server(4)[2]}) << "the peer lists no others";
+}
+
+TEST_F(Peer, AnAnswerThatComesTwiceCountsOnce)
+{
+    const auto inits = connect_and_hear(server(2));
+    initiate_tag = inits[0].word(4);
+    peer->answer(inits[1]);
+    peer->answer(inits[1]);
+    EXPECT_TRUE(completes_at(server(2)[1]));
+    peer->answer(inits[1]);
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 500));
+    EXPECT_EQ(peername(socket), server(2)[1]);
+}
+
+TEST_F(Peer, AnAnswerToTheSecondRoundIsAsGood)
+{
+    connect_and_hear(server(2));
+    peer->next(init_chunk);
+    const packet again = peer->next(init_chunk);
+    initiate_tag = again.word(4);
+    peer->answer(again);
+    EXPECT_TRUE(completes_at(server(2)[1]));
+}
+
+TEST_F(Peer, AWrongTagIsNoAnswer)
+{
+    const auto inits = connect_and_hear(server(2));
+    initiate_tag = inits[0].word(4);
+    peer->send({inits[0].to, inits[0].from, initiate_tag + 1, init_ack{}.chunk()});
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
+    peer->send({inits[0].to, inits[0].from, initiate_tag + 1, chunk(abort_chunk, {})});
+    EXPECT_EQ(paths(socket)[0].state, BUNDLE_PATH_TRYING) << "nor a refusal";
+    peer->answer(inits[1]);
+    EXPECT_TRUE(completes_at(server(2)[1]));
+}
+
+TEST_F(Peer, AnAnswerFromElsewhereIsNone)
+{
+    const auto inits = connect_and_hear(server(2));
+    initiate_tag = inits[0].word(4);
+    peer->send({server(3)[2], inits[0].from, initiate_tag, init_ack{}.chunk()});
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
+    peer->answer(inits[0]);
+    EXPECT_TRUE(completes_at(server(2)[0]));
+}
+
+TEST_F(Peer, MalformedAnswersFailTheirAddressAlone)
+{
+    const init_ack bad[] = {
+        {.tag = 0}, {.window = 100}, {.streams = 0}, {.cookie = false}, {.cut = 8},
+    };
+    const addresses all = server(1 + static_cast<int>(std::size(bad)));
+    const auto inits = connect_and_hear(all);
+    initiate_tag = inits[0].word(4);
+    for (std::size_t i = 0; i < std::size(bad); i++)
+        peer->answer(inits[i], bad[i]);
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
+    for (std::size_t i = 0; i + 1 < std::size(bad); i++)
+        EXPECT_EQ(paths(socket)[i].state, BUNDLE_PATH_REFUSED) << i;
+    peer->answer(inits.back());
+    EXPECT_TRUE(completes_at(all.back()));
+}
+
+TEST_F(Peer, AllAnswersMalformedIsEconnrefused)
+{
+    const auto inits = connect_and_hear(server(2));
+    for (const packet &init : inits)
+        peer->answer(init, {.cookie = false});
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 500) & POLLERR);
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+}
+
+// --- After the answer ----------------------------------------------------------------------------
+
+TEST_F(Peer, AnAbortForTheCookieStartsANewAssociation)
+{
+    const auto inits = connect_and_hear(server(3));
+    const std::uint32_t before = inits[0].word(4);
+    peer->answer(inits[1]);
+    const packet echo = peer->next(cookie_echo_chunk);
+    peer->send({echo.to, echo.from, before, chunk(abort_chunk, {})});
+
+    const packet first = peer->next(init_chunk, 200), second = peer->next(init_chunk, 200);
+    EXPECT_EQ(first.to, server(3)[0]);
+    EXPECT_EQ(second.to, server(3)[2]) << "not the one that was lost";
+    EXPECT_NE(first.word(4), before) << "a tag of its own";
+    EXPECT_NE(first.word(16), inits[0].word(16)) << "and a TSN";
+    EXPECT_EQ(first.tag, 0U);
+
+    peer->answer(inits[0]); // late, to the one that is no more
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
+    initiate_tag = first.word(4);
+    peer->answer(second, {.tag = 77});
+    EXPECT_TRUE(completes_at(server(3)[2], 77));
+    EXPECT_EQ(paths(socket)[1].state, BUNDLE_PATH_REFUSED);
+}
+
+TEST_F(Peer, AnErrorForTheCookieLikewiseAndThePeerIsTold)
+{
+    const auto inits = connect_and_hear(server(2));
+    peer->answer(inits[0]);
+    const packet echo = peer->next(cookie_echo_chunk);
+    std::vector<std::uint8_t> cause;
+    put16(cause, 4); // out of resource
+    put16(cause, 4);
+    peer->send({echo.to, echo.from, inits[0].word(4), chunk(error_chunk, cause)});
+    const packet abort = peer->next(abort_chunk, 200);
+    EXPECT_EQ(abort.to, server(2)[0]);
+    EXPECT_EQ(abort.tag, init_ack{}.tag);
+    EXPECT_EQ(peer->next(init_chunk, 200).to, server(2)[1]);
+}
+
+TEST_F(Peer, WithNothingElseLeftAnAbortForTheCookieIsEconnrefused)
+{
+    const auto inits = connect_and_hear(server(2));
+    peer->send({inits[0].to, inits[0].from, inits[0].word(4), chunk(abort_chunk, {})});
+    peer->answer(inits[1]);
+    const packet echo = peer->next(cookie_echo_chunk);
+    peer->send({echo.to, echo.from, inits[0].word(4), chunk(abort_chunk, {})});
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 500) & POLLERR);
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+}
+
+TEST_F(Peer, TheRestartThatALateInitSeemsToBeIsIgnored)
+{
+    const auto inits = connect_and_hear(server(2));
+    initiate_tag = inits[0].word(4);
+    peer->answer(inits[1]);
+    ASSERT_TRUE(completes_at(server(2)[1]));
+    std::vector<std::uint8_t> cause;
+    put16(cause, 11); // restart of an association with new addresses
+    put16(cause, 4);
+    peer->send({server(2)[1], inits[1].from, initiate_tag, chunk(abort_chunk, cause)});
+    poll(nullptr, 0, 200);
+    EXPECT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
+    cause[1] = 12; // by the user: that is meant
+    peer->send({server(2)[1], inits[1].from, initiate_tag, chunk(abort_chunk, cause)});
+    EXPECT_TRUE(net::eventually([&] { return ::send(socket, "x", 1, MSG_NOSIGNAL) < 0; }));
+}
+
+TEST_F(Peer, LikewiseWhenItIsBeingShutDown)
+{
+    const auto inits = connect_and_hear(server(2));
+    initiate_tag = inits[0].word(4);
+    peer->answer(inits[1]);
+    ASSERT_TRUE(completes_at(server(2)[1]));
+    ASSERT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
+    ASSERT_EQ(outcome(shutdown(socket, SHUT_WR)), "ok");
+    EXPECT_TRUE(peer->hears(data_chunk, 200));
+    std::vector<std::uint8_t> cause;
+    put16(cause, 11);
+    put16(cause, 4);
+    peer->send({server(2)[1], inits[1].from, initiate_tag, chunk(abort_chunk, cause)});
+    EXPECT_TRUE(peer->hears(data_chunk, 3000)) << "again, as nothing has acknowledged it";
+}
+
+} // namespace
