@@ -259,8 +259,8 @@ TEST_F(Ordinary, ConnectsArePacketForPacketTheStockKernels)
     const auto wanted = lines_of(recorded), got = lines_of(seen_.str());
     for (std::size_t i = 0; i < std::min(wanted.size(), got.size()); i++) {
         ASSERT_EQ(got[i].text, wanted[i].text) << "line " << i + 1 << "\n" << seen_.str();
-        // The timer wheel is coarse.
-        EXPECT_NEAR(got[i].seconds, wanted[i].seconds, 0.02 + 0.02 * wanted[i].seconds)
+        // The timer wheel may be late by an eighth.
+        EXPECT_NEAR(got[i].seconds, wanted[i].seconds, 0.02 + 0.125 * wanted[i].seconds)
             << "line " << i + 1 << wanted[i].text;
     }
     EXPECT_EQ(got.size(), wanted.size()) << seen_.str();
