@@ -109,14 +109,8 @@ TEST_F(Connect, IoUringSendsToBundlesThatFitASockaddrStorage)
         const socket_address b(all);
         const fd server = hosts().listener(all, SOCK_SEQPACKET);
         const fd client = open_socket(SOCK_SEQPACKET);
-        char byte = 'x';
-        iovec part{&byte, 1};
-        msghdr m{};
-        m.msg_name = const_cast<sockaddr *>(b.data());
-        m.msg_namelen = b.size();
-        m.msg_iov = &part;
-        m.msg_iovlen = 1;
-        auto sqe = uring::request(IORING_OP_SENDMSG, client, &m, 0);
+        one_byte message(b.data(), b.size());
+        auto sqe = uring::request(IORING_OP_SENDMSG, client, &message.header, 0);
         sqe.len = 1;
         EXPECT_EQ(outcome(ring(sqe)), n <= 5 ? "ok" : "EINVAL") << n;
         EXPECT_EQ(associations(client).size(), n <= 5 ? 1U : 0U) << n;
@@ -151,18 +145,12 @@ TEST_F(Connect, IoUringGivesNamesNoLongerThanTheBuffer)
         ASSERT_EQ(send(kept.back(), "x", 1, 0), 1);
         ASSERT_TRUE(net::wait_for(server, POLLIN));
         const auto message_name = [&](sockaddr *a, socklen_t *n) {
-            char byte;
-            iovec part{&byte, 1};
-            msghdr m{};
-            m.msg_name = a;
-            m.msg_namelen = *n;
-            m.msg_iov = &part;
-            m.msg_iovlen = 1;
-            auto sqe = uring::request(IORING_OP_RECVMSG, server, &m, 0);
+            one_byte message(a, *n);
+            auto sqe = uring::request(IORING_OP_RECVMSG, server, &message.header, 0);
             sqe.len = 1;
             sqe.msg_flags = MSG_PEEK | MSG_DONTWAIT;
             const long got = ring(sqe);
-            *n = m.msg_namelen;
+            *n = message.header.msg_namelen;
             return got;
         };
         EXPECT_EQ(name_in_buffer(message_name, size), name) << size;

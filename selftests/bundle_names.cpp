@@ -63,19 +63,7 @@ TEST_F(Connect, NamesArePlainAndNeverMapped)
     EXPECT_EQ(message_from(server), accepted);
     ASSERT_EQ(send(server, "xy", 2, 0), 2);
     EXPECT_EQ(message_from(client), peer);
-    EXPECT_EQ(plain_name([&](sockaddr *a, socklen_t *n) {
-                  char c;
-                  iovec part{&c, 1};
-                  msghdr m{};
-                  m.msg_name = a;
-                  m.msg_namelen = *n;
-                  m.msg_iov = &part;
-                  m.msg_iovlen = 1;
-                  const ssize_t got = recvmsg(client, &m, MSG_DONTWAIT);
-                  *n = m.msg_namelen;
-                  return got;
-              }),
-              peer);
+    EXPECT_EQ(plain_name(by_recvmsg(client)), peer);
 }
 
 TEST_F(Connect, NamesOfIpv6ArePlainToo)
@@ -160,35 +148,12 @@ TEST_F(Connect, NamesAskedForAreTrimmedToTheBuffer)
     expect_bundle_names(
         [s](sockaddr *a, socklen_t *n) { return getsockopt(s, SOL_SOCKET, SO_PEERNAME, a, n); },
         peer, servers, every_size());
+    expect_bundle_names(by_recvfrom(s, MSG_PEEK), peer, servers, every_size());
+    expect_bundle_names(by_recvmsg(s, MSG_PEEK), peer, servers, every_size());
     expect_bundle_names(
         [s](sockaddr *a, socklen_t *n) {
-            char byte;
-            return recvfrom(s, &byte, 1, MSG_PEEK | MSG_DONTWAIT, a, n);
-        },
-        peer, servers, every_size());
-    expect_bundle_names(
-        [s](sockaddr *a, socklen_t *n) {
-            char byte;
-            iovec part{&byte, 1};
-            msghdr m{};
-            m.msg_name = a;
-            m.msg_namelen = *n;
-            m.msg_iov = &part;
-            m.msg_iovlen = 1;
-            const ssize_t got = recvmsg(s, &m, MSG_PEEK | MSG_DONTWAIT);
-            *n = m.msg_namelen;
-            return got;
-        },
-        peer, servers, every_size());
-    expect_bundle_names(
-        [s](sockaddr *a, socklen_t *n) {
-            char byte;
-            iovec part{&byte, 1};
-            mmsghdr m{};
-            m.msg_hdr.msg_name = a;
-            m.msg_hdr.msg_namelen = *n;
-            m.msg_hdr.msg_iov = &part;
-            m.msg_hdr.msg_iovlen = 1;
+            const one_byte message(a, *n);
+            mmsghdr m{message.header, 0};
             const int got = recvmmsg(s, &m, 1, MSG_PEEK | MSG_DONTWAIT, nullptr);
             *n = m.msg_hdr.msg_namelen;
             return got;
@@ -208,12 +173,7 @@ TEST_F(Connect, NamesOfManyAddressesStayBelowASockaddrStorage)
     const int s = c.client;
     expect_bundle_names([s](sockaddr *a, socklen_t *n) { return getpeername(s, a, n); }, peer,
                         servers, every_size());
-    expect_bundle_names(
-        [s](sockaddr *a, socklen_t *n) {
-            char byte;
-            return recvfrom(s, &byte, 1, MSG_PEEK | MSG_DONTWAIT, a, n);
-        },
-        peer, servers, every_size());
+    expect_bundle_names(by_recvfrom(s, MSG_PEEK), peer, servers, every_size());
 }
 
 TEST_F(Connect, AcceptGivesNamesAskedForAndHandsTheSettingDown)

@@ -90,8 +90,7 @@ struct init_ack {
 class raw_peer {
   public:
     raw_peer(const net::netns &where, const net::netns &home)
-        : where_(where), home_(home),
-          silence_(where, home, "meta mark != 1 sctp chunk abort exists drop", "output")
+        : silence_(where, home, "meta mark != 1 sctp chunk abort exists drop", "output")
     {
         where.in(home, [&] {
             socket_ = fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP));
@@ -174,7 +173,6 @@ class raw_peer {
     }
 
   private:
-    const net::netns &where_, &home_;
     filter silence_;
     fd socket_;
 };

@@ -308,10 +308,7 @@ TEST_F(Seqpacket, NamesAskedForAreTrimmedToTheBuffer)
     ASSERT_EQ(outcome(sendto(client, servers)), "ok");
     ASSERT_TRUE(net::wait_for(server, POLLIN));
     const int s = server;
-    const auto peek = [s](sockaddr *a, socklen_t *n) {
-        char byte;
-        return recvfrom(s, &byte, 1, MSG_PEEK | MSG_DONTWAIT, a, n);
-    };
+    const auto peek = by_recvfrom(s, MSG_PEEK);
     const address from = plain_name(peek), local = sockname(server);
     EXPECT_EQ(local, servers[0]);
     ASSERT_EQ(outcome(set_option(server, SOL_BUNDLE, BUNDLE_NAMES, 1)), "ok");
@@ -340,12 +337,7 @@ TEST_F(Seqpacket, APeeledOffSocketIsABundleSocket)
     ASSERT_EQ(outcome(set_option(off, SOL_BUNDLE, BUNDLE_NAMES, 1)), "ok");
     expect_bundle_names([s](sockaddr *a, socklen_t *n) { return getpeername(s, a, n); }, peer,
                         clients, every_size());
-    expect_bundle_names(
-        [s](sockaddr *a, socklen_t *n) {
-            char byte;
-            return recvfrom(s, &byte, 1, MSG_PEEK | MSG_DONTWAIT, a, n);
-        },
-        peer, clients, every_size());
+    expect_bundle_names(by_recvfrom(s, MSG_PEEK), peer, clients, every_size());
     EXPECT_TRUE(associations(server).empty());
     for (const addresses &to : {clients, addrs({"192.0.2.1"}, client_port) + clients})
         EXPECT_EQ(outcome(sendto(server, to)), "EADDRNOTAVAIL") << "they are the other socket's";

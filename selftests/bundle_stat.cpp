@@ -20,16 +20,6 @@ class Stat : public testing::Test {
         local = addrs({"127.0.0.1", "127.0.0.2"}, port);
     }
 
-    static std::map<std::string, long> counters()
-    {
-        std::istringstream lines(net::slurp("/proc/thread-self/net/bundle_stat"));
-        std::map<std::string, long> result;
-        std::string name;
-        for (long value; lines >> name >> value;)
-            result[name] = value;
-        return result;
-    }
-
     std::unique_ptr<net::netns> home;
     std::uint16_t port = 0;
     addresses local;

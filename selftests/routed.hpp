@@ -126,46 +126,11 @@ inline double now()
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
-inline std::map<std::string, long> table(const std::string &path)
-{
-    std::istringstream lines(net::slurp(path));
-    std::map<std::string, long> result;
-    std::string name;
-    for (long value; lines >> name >> value;)
-        result[name] = value;
-    return result;
-}
-
-class Setup : public testing::Test {
+class Setup : public HostsTest<routed> {
   protected:
-    static void SetUpTestSuite()
-    {
-        if (net::is_root() && net::have_ipv6())
-            hosts_ = std::make_unique<routed>();
-    }
-    static void TearDownTestSuite() { hosts_.reset(); }
-
-    void SetUp() override
-    {
-        if (!net::is_root())
-            GTEST_SKIP() << "needs root, to make network namespaces";
-        if (!net::have_ipv6())
-            GTEST_SKIP() << "needs IPv6, which is off";
-        ASSERT_TRUE(hosts_);
-        hosts_->client.enter();
-        port = next_port();
-    }
-
-    static const routed &hosts() { return *hosts_; }
-
     fd listener(const net::netns &where, const addresses &a, int type = SOCK_STREAM) const
     {
-        return where.in(hosts().client, [&] {
-            fd result = open_socket(type);
-            if (bind_to(result, a) < 0 || ::listen(result, 128) < 0)
-                net::fail("the server's bind and listen");
-            return result;
-        });
+        return where.in(hosts().client, [&] { return listen_at(a, type); });
     }
     fd listener(const addresses &a) const { return listener(hosts().server, a); }
 
@@ -189,10 +154,7 @@ class Setup : public testing::Test {
         return timed_connect(socket_address(to), std::move(socket));
     }
 
-    static long counted(const std::string &name)
-    {
-        return table("/proc/thread-self/net/bundle_stat")[name];
-    }
+    static long counted(const std::string &name) { return counters()[name]; }
 
     // Whether a namespace comes to have so many associations with this test's port. Closed ones
     // that a listening socket keeps for accept(2) don't count.
@@ -217,20 +179,13 @@ class Setup : public testing::Test {
                                                      : testing::AssertionFailure() << text;
         });
     }
-
-    std::uint16_t port = 0;
-    static inline std::unique_ptr<routed> hosts_;
 };
 
-// The first @k of the server's addresses are dead as ip-route(8) has it: "blackhole" swallows,
-// "unreachable" and "prohibit" answer with ICMP.
+// The router swallows what goes to these addresses.
 class dead {
   public:
-    dead(const routed &hosts, const addresses &which, std::string how = "blackhole")
-        : hosts_(hosts), how_(std::move(how))
+    dead(const routed &hosts, const addresses &which) : hosts_(hosts), which_(which)
     {
-        for (const address &a : which)
-            lines_.push_back(how_ + " " + a.to_string());
         change("add");
     }
     dead(const dead &) = delete;
@@ -239,16 +194,15 @@ class dead {
   private:
     void change(const std::string &action) const
     {
-        std::string all;
-        for (const std::string &line : lines_)
-            all += "route " + action + " " + line + "\n";
-        if (!all.empty())
-            hosts_.route(all);
+        std::string lines;
+        for (const address &a : which_)
+            lines += "route " + action + " blackhole " + a.to_string() + "\n";
+        if (!lines.empty())
+            hosts_.route(lines);
     }
 
     const routed &hosts_;
-    std::string how_;
-    std::vector<std::string> lines_;
+    addresses which_;
 };
 
 } // namespace sctp

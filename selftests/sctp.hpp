@@ -206,15 +206,47 @@ inline address peername(int fd)
     return plain_name([fd](sockaddr *a, socklen_t *n) { return getpeername(fd, a, n); });
 }
 
+// A message of one byte with a name, for sendmsg(2) and its relatives.
+struct one_byte {
+    one_byte(const sockaddr *name, socklen_t length)
+    {
+        header.msg_name = const_cast<sockaddr *>(name);
+        header.msg_namelen = length;
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+    }
+    one_byte(const one_byte &) = delete;
+
+    char byte = 'x';
+    iovec part{&byte, 1};
+    msghdr header{};
+};
+
+// Calls of getpeername(2)'s kind that give where the next message came from, without waiting for
+// one; with MSG_PEEK it stays.
+inline auto by_recvfrom(int fd, int flags = 0)
+{
+    return [=](sockaddr *a, socklen_t *n) {
+        char byte;
+        return recvfrom(fd, &byte, 1, flags | MSG_DONTWAIT, a, n);
+    };
+}
+inline auto by_recvmsg(int fd, int flags = 0)
+{
+    return [=](sockaddr *a, socklen_t *n) {
+        one_byte message(a, *n);
+        const ssize_t got = recvmsg(fd, &message.header, flags | MSG_DONTWAIT);
+        *n = message.header.msg_namelen;
+        return got;
+    };
+}
+
 // The address from which the next message came; the message is taken.
 inline address message_from(int fd)
 {
     if (!net::wait_for(fd, POLLIN))
         throw std::runtime_error("no message");
-    return plain_name([fd](sockaddr *a, socklen_t *n) {
-        char c;
-        return recvfrom(fd, &c, 1, MSG_DONTWAIT, a, n);
-    });
+    return plain_name(by_recvfrom(fd));
 }
 
 // BUNDLE_LOCAL_ADDRS or BUNDLE_PEER_ADDRS, of association @id on a one-to-many socket. Throws if
@@ -276,6 +308,17 @@ inline addresses sctp_local_set(int fd, sctp_assoc_t id = 0)
 inline addresses sctp_peer_set(int fd, sctp_assoc_t id = 0)
 {
     return sctp_set(fd, SCTP_GET_PEER_ADDRS, id);
+}
+
+// What /proc/net/bundle_stat of the current namespace counts.
+inline std::map<std::string, long> counters()
+{
+    std::istringstream lines(net::slurp("/proc/thread-self/net/bundle_stat"));
+    std::map<std::string, long> result;
+    std::string name;
+    for (long value; lines >> name >> value;)
+        result[name] = value;
+    return result;
 }
 
 // What became of an address that was asked for.

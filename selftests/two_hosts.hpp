@@ -11,6 +11,17 @@
 
 namespace sctp {
 
+// A socket of the current namespace, bound to @where and listening.
+inline fd listen_at(const addresses &where, int type = SOCK_STREAM, int family = AF_BUNDLE)
+{
+    fd result = open_socket(type, family);
+    if (bind_to(result, where) < 0)
+        net::fail("the server's bind");
+    if (::listen(result, 128) < 0)
+        net::fail("listen");
+    return result;
+}
+
 // Link      client        server
 // v1        10.0.1.1      10.0.1.2
 // v2        10.0.2.1      10.0.2.2
@@ -46,14 +57,7 @@ class two_hosts {
     // A socket of the server's, bound to @where and listening.
     fd listener(const addresses &where, int type = SOCK_STREAM, int family = AF_BUNDLE) const
     {
-        return on_server([&] {
-            fd result = open_socket(type, family);
-            if (bind_to(result, where) < 0)
-                net::fail("the server's bind");
-            if (::listen(result, 128) < 0)
-                net::fail("listen");
-            return result;
-        });
+        return on_server([&] { return listen_at(where, type, family); });
     }
 
     static addresses client_addrs(std::uint16_t port)
@@ -93,16 +97,15 @@ inline fd accept(int listener)
     return result;
 }
 
-// A fixture that has both hosts for all tests of the suite, and for each test ports of its own.
-class TwoHosts : public testing::Test {
+// A fixture that has its hosts for all tests of the suite, each of which begins in the client's
+// namespace, and for each test a port of its own.
+template <typename Hosts>
+class HostsTest : public testing::Test {
   protected:
     static void SetUpTestSuite()
     {
-        if (!net::is_root() || !net::have_ipv6())
-            return;
-        hosts_ = std::make_unique<two_hosts>();
-        // A guest with every checker on may take that long for 64 addresses.
-        net::spill("/proc/sys/net/sctp/bundle_connect_timeout", "60000");
+        if (net::is_root() && net::have_ipv6())
+            hosts_ = std::make_unique<Hosts>();
     }
     static void TearDownTestSuite() { hosts_.reset(); }
 
@@ -115,17 +118,36 @@ class TwoHosts : public testing::Test {
         ASSERT_TRUE(hosts_);
         hosts_->client.enter();
         port = next_port();
+    }
+
+    static const Hosts &hosts() { return *hosts_; }
+
+    std::uint16_t port = 0;
+    static inline std::unique_ptr<Hosts> hosts_;
+};
+
+// A fixture that has both hosts, and their addresses with ports of each test's own.
+class TwoHosts : public HostsTest<two_hosts> {
+  protected:
+    static void SetUpTestSuite()
+    {
+        HostsTest::SetUpTestSuite();
+        if (!hosts_)
+            return;
+        // A guest with every checker on may take that long for 64 addresses.
+        net::spill("/proc/sys/net/sctp/bundle_connect_timeout", "60000");
+    }
+
+    void SetUp() override
+    {
+        HostsTest::SetUp();
         client_port = next_port();
         servers = two_hosts::server_addrs(port);
         clients = two_hosts::client_addrs(client_port);
     }
 
-    static const two_hosts &hosts() { return *hosts_; }
-
-    std::uint16_t port = 0, client_port = 0;
+    std::uint16_t client_port = 0;
     addresses servers, clients;
-
-    static inline std::unique_ptr<two_hosts> hosts_;
 };
 
 } // namespace sctp
