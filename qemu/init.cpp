@@ -297,7 +297,9 @@ void be_busy_during_accesses(int events)
             text.append(part.data(), length);
             const std::size_t end = text.rfind('\n') + 1;
             for (const std::string &line : split(text.substr(0, end), '\n')) {
-                const std::string task = line.substr(0, line.find('['));
+                // By its PID: its name is that at the time of reading, and exec changes it.
+                const std::size_t dash = line.rfind('-', line.find('['));
+                const std::string task = line.substr(dash + 1, line.find('[') - dash - 1);
                 if (line.find(": 9p_client_req: ") != line.npos)
                     waiting.insert(task);
                 else if (line.find(": 9p_client_res: ") != line.npos)
