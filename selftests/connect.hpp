@@ -6,9 +6,7 @@
 
 namespace sctp {
 
-// The server has 64 of each family on its third link.
-inline constexpr int many = 64;
-
+// The server has many addresses of each family on its third link.
 class Connect : public TwoHosts {
   protected:
     static void SetUpTestSuite()
