@@ -59,6 +59,13 @@ selftests: patches-apply ## build the selftests and benchmarks
 run: kernel glibc ## build, boot, and show unmodified programs over three paths, the first one dead
 	@tools/demo
 
+.PHONY: bench bench-docs
+bench: kernel ## measure how long connecting takes and what connections carry, in virtual time
+	@$(step) bench $(MAKE) -C bench CXX="ccache g++"
+	@bench/run
+bench-docs: ## put what make bench has measured into README.md and docs/
+	@bench/report --docs
+
 .PHONY: lint
 lint: patches-apply ## the static checks alone
 	@tools/check lint

@@ -11,6 +11,7 @@
  */
 
 #include "../selftests/descriptor.hpp"
+#include "virtual_time.hpp"
 
 #include <bundle/bundle.hpp>
 
@@ -18,7 +19,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
@@ -29,10 +29,11 @@
 #include <linux/sctp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 namespace {
+
+using virtual_time::seconds;
 
 constexpr double limit_percent = 1;
 constexpr double megabyte = 1e6;
@@ -84,13 +85,6 @@ pair make_pair(int family)
     return {std::move(client), {::accept(listener, nullptr, nullptr), "accept"}};
 }
 
-double seconds(clockid_t clock)
-{
-    ::timespec now;
-    must(::clock_gettime(clock, &now), "clock_gettime");
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
 /** What one round took. */
 struct sample {
     double instructions_per_megabyte;
@@ -115,22 +109,6 @@ sample measure(const plan &p, int family, std::size_t size)
     const double busy = seconds(CLOCK_THREAD_CPUTIME_ID) - ran;
     const double megabytes = static_cast<double>(p.messages * size) / megabyte;
     return {time * 1e9 / p.ns_per_instruction / megabytes, 1 - busy / time};
-}
-
-/**
- * Nanoseconds of the machine's time for an instruction: under QEMU's -icount shift=N, 2 to the N.
- * @return 0 where time doesn't count instructions.
- */
-double ns_per_instruction()
-{
-    constexpr unsigned long rounds = 1'000'000;
-    unsigned long left = rounds;
-    const double began = seconds(CLOCK_MONOTONIC);
-    asm volatile("1: dec %0\n\tjnz 1b" : "+r"(left) : : "cc");
-    const double ns = (seconds(CLOCK_MONOTONIC) - began) * 1e9 / (2.0 * rounds);
-    const double power = std::exp2(std::round(std::log2(ns)));
-    // Timer interrupts come on top.
-    return ns >= power && ns < 1.05 * power ? power : 0;
 }
 
 double median(std::vector<double> values)
@@ -177,7 +155,7 @@ int main(int argc, char **argv)
 
     std::printf("TAP version 13\n");
     try {
-        p.ns_per_instruction = ns_per_instruction();
+        p.ns_per_instruction = virtual_time::ns_per_instruction();
         if (p.ns_per_instruction == 0) {
             std::printf("1..0 # SKIP time does not count instructions: qemu/vm --time=virtual\n");
             return 4;
