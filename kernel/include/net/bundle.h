@@ -10,12 +10,15 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/minmax.h>
+#include <linux/poll.h>
 #include <linux/socket.h>
 #include <uapi/linux/bundle.h>
 
 struct module;
+struct msghdr;
 struct net;
 struct sock;
+struct socket;
 union sctp_addr;
 
 /**
@@ -116,6 +119,14 @@ struct bundle_ops {
  *		addresses; the association's @id counts on one-to-many sockets
  * @get_paths:	fill @paths, which has room for @max, with what became of the
  *		addresses that the latest attempt asked for; return how many
+ * @set_stream:	turn the BUNDLE_STREAM option on or off; -EISCONN once the peer
+ *		has been told, -EOPNOTSUPP for a one-to-many socket
+ * @get_stream:	is it on?
+ * @sendmsg:	as in struct proto_ops, as are the others below: a byte stream's if
+ *		BUNDLE_STREAM is on
+ * @recvmsg:	likewise
+ * @poll:	likewise
+ * @shutdown:	likewise
  *
  * All sleep and lock the socket themselves.
  */
@@ -131,6 +142,14 @@ struct bundle_sctp_ops {
 			 struct sockaddr_bundle *sb, size_t size);
 	int (*get_paths)(struct sock *sk, s32 id, struct bundle_path *paths,
 			 int max);
+	int (*set_stream)(struct sock *sk, bool on);
+	bool (*get_stream)(const struct sock *sk);
+	int (*sendmsg)(struct socket *sock, struct msghdr *msg, size_t len);
+	int (*recvmsg)(struct socket *sock, struct msghdr *msg, size_t len,
+		       int flags);
+	__poll_t (*poll)(struct file *file, struct socket *sock,
+			 poll_table *wait);
+	int (*shutdown)(struct socket *sock, int how);
 };
 
 int bundle_register(const struct bundle_ops *ops);

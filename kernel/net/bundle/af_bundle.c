@@ -44,18 +44,18 @@ static const struct proto_ops *bundle_get_proto_ops(const struct socket *inner)
 		.socketpair	= sctp->socketpair,
 		.accept		= sctp->accept,
 		.getname	= bundle_getname,
-		.poll		= sctp->poll,
+		.poll		= bundle_sctp_ops()->poll,
 		.ioctl		= sctp->ioctl,
 #ifdef CONFIG_COMPAT
 		.compat_ioctl	= sctp->compat_ioctl,
 #endif
 		.gettstamp	= sctp->gettstamp,
 		.listen		= sctp->listen,
-		.shutdown	= sctp->shutdown,
+		.shutdown	= bundle_sctp_ops()->shutdown,
 		.setsockopt	= bundle_setsockopt,
 		.getsockopt	= bundle_getsockopt,
-		.sendmsg	= sctp->sendmsg,
-		.recvmsg	= sctp->recvmsg,
+		.sendmsg	= bundle_sctp_ops()->sendmsg,
+		.recvmsg	= bundle_sctp_ops()->recvmsg,
 		.mmap		= sctp->mmap,
 	};
 

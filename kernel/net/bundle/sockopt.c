@@ -29,7 +29,8 @@ static bool is_nodelay(const struct socket *sock, int level, int optname)
  * @optval:	its value
  * @optlen:	the value's length in bytes
  *
- * Return: 0, or -ENOPROTOOPT for an option that can't be set, -EINVAL, -EFAULT.
+ * Return: 0, or -ENOPROTOOPT for an option that can't be set, -EINVAL, -EFAULT,
+ * -EISCONN or -EOPNOTSUPP for BUNDLE_STREAM.
  */
 int bundle_setsockopt(struct socket *sock, int level, int optname,
 		      sockptr_t optval, unsigned int optlen)
@@ -44,7 +45,7 @@ int bundle_setsockopt(struct socket *sock, int level, int optname,
 	if (level != SOL_BUNDLE)
 		return sock_common_setsockopt(sock, level, optname, optval,
 					      optlen);
-	if (optname != BUNDLE_NAMES)
+	if (optname != BUNDLE_NAMES && optname != BUNDLE_STREAM)
 		return -ENOPROTOOPT;
 
 	if (optlen < sizeof(val))
@@ -53,6 +54,8 @@ int bundle_setsockopt(struct socket *sock, int level, int optname,
 		return -EFAULT;
 	if (val != 0 && val != 1)
 		return -EINVAL;
+	if (optname == BUNDLE_STREAM)
+		return bundle_sctp_ops()->set_stream(sock->sk, val);
 	bundle_sctp_ops()->set_names(sock->sk, val);
 	return 0;
 }
@@ -76,10 +79,9 @@ static int put_result(const void *result, int len, char __user *optval,
 	return 0;
 }
 
-static int get_names(struct socket *sock, int len, char __user *optval,
-		     int __user *optlen)
+static int get_bool(bool on, int len, char __user *optval, int __user *optlen)
 {
-	int val = bundle_sctp_ops()->get_names(sock->sk);
+	int val = on;
 
 	if (len < (int)sizeof(val))
 		return -EINVAL;
@@ -166,7 +168,11 @@ int bundle_getsockopt(struct socket *sock, int level, int optname,
 		return -EFAULT;
 	switch (optname) {
 	case BUNDLE_NAMES:
-		return get_names(sock, len, optval, optlen);
+		return get_bool(bundle_sctp_ops()->get_names(sock->sk), len,
+				optval, optlen);
+	case BUNDLE_STREAM:
+		return get_bool(bundle_sctp_ops()->get_stream(sock->sk), len,
+				optval, optlen);
 	case BUNDLE_LOCAL_ADDRS:
 		return get_addrs(sock, false, len, optval, optlen);
 	case BUNDLE_PEER_ADDRS:

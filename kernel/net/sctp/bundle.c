@@ -557,7 +557,7 @@ static void sctp_bundle_local_addr(struct sctp_sock *sp,
 }
 
 /* The association of a one-to-one or peeled-off socket, if it has one. */
-static struct sctp_association *sctp_bundle_asoc(struct sock *sk)
+struct sctp_association *sctp_bundle_asoc(struct sock *sk)
 {
 	if (sctp_style(sk, UDP) || sctp_sstate(sk, LISTENING))
 		return NULL;
@@ -620,6 +620,12 @@ sctp_bundle_bound(struct sctp_sock *sp, const struct sctp_association *asoc)
 	return asoc ? &asoc->base.bind_addr : &sp->ep->base.bind_addr;
 }
 
+/* Has the peer closed, and we not yet? With TCP that's a connection still. */
+static bool sctp_bundle_peer_closed(const struct sock *sk)
+{
+	return sctp_bundle_stream(sk) && sk->sk_shutdown == RCV_SHUTDOWN;
+}
+
 static int sctp_bundle_getname(struct sock *sk, struct sockaddr_storage *buf,
 			       int peer)
 {
@@ -636,7 +642,8 @@ static int sctp_bundle_getname(struct sock *sk, struct sockaddr_storage *buf,
 		ret = sctp_bundle_name(sp, &addr, NULL,
 				       sctp_bundle_bound(sp, asoc), buf);
 	} else if (!inet_sk(sk)->inet_dport ||
-		   (peer == 1 && (1 << sk->sk_state) & TCPF_CLOSE)) {
+		   (peer == 1 && (1 << sk->sk_state) & TCPF_CLOSE &&
+		    !sctp_bundle_peer_closed(sk))) {
 		ret = -ENOTCONN;
 	} else {
 		if (asoc)
@@ -752,6 +759,10 @@ static void sctp_bundle_init_sock(struct sock *sk)
 	struct sctp_sock *sp = sctp_sk(sk);
 
 	sp->bundle = 1;
+	if (sctp_style(sk, TCP)) {
+		sp->bundle_stream = 1;
+		sp->adaptation_ind = SCTP_BUNDLE_ADAPTATION;
+	}
 	/* RFC 9260, section 16; SCTP's own is RFC 4960's. */
 	sp->rtoinfo.srto_initial = min(sp->rtoinfo.srto_initial, 1000);
 	sp->v4mapped = 0;
@@ -767,4 +778,10 @@ const struct bundle_sctp_ops sctp_bundle_ops = {
 	.set_names	= sctp_bundle_set_names,
 	.get_addrs	= sctp_bundle_get_addrs,
 	.get_paths	= sctp_bundle_get_paths,
+	.set_stream	= sctp_bundle_set_stream,
+	.get_stream	= sctp_bundle_get_stream,
+	.sendmsg	= sctp_bundle_stream_sendmsg,
+	.recvmsg	= sctp_bundle_stream_recvmsg,
+	.poll		= sctp_bundle_stream_poll,
+	.shutdown	= sctp_bundle_stream_shutdown,
 };

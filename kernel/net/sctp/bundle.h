@@ -70,6 +70,8 @@ struct sctp_bundle_attempt {
 bool sctp_bundle_same_addr(const union sctp_addr *a, const union sctp_addr *b);
 enum sctp_scope sctp_bundle_addr_scope(const union sctp_addr *addr);
 
+struct sctp_association *sctp_bundle_asoc(struct sock *sk);
+
 struct sctp_bundle_attempt *sctp_bundle_attempt_new(const union sctp_addr *addrs,
 						    u64 hosts, int count);
 void sctp_bundle_attempt_start(struct sctp_association *asoc,
@@ -77,5 +79,15 @@ void sctp_bundle_attempt_start(struct sctp_association *asoc,
 enum bundle_path_state
 sctp_bundle_path_state(const struct sctp_association *asoc,
 		       const struct sctp_bundle_path *path);
+
+int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
+			       size_t len);
+int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
+			       size_t len, int flags);
+__poll_t sctp_bundle_stream_poll(struct file *file, struct socket *sock,
+				 poll_table *wait);
+int sctp_bundle_stream_shutdown(struct socket *sock, int how);
+int sctp_bundle_set_stream(struct sock *sk, bool on);
+bool sctp_bundle_get_stream(const struct sock *sk);
 
 #endif /* __sctp_bundle_h__ */

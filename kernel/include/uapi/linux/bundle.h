@@ -84,7 +84,12 @@ struct sockaddr_bundle_entry {
  * that the latest connect(2) or sendmsg(2) with a bundle asked for, in the
  * order asked; as many whole ones as the buffer holds.
  *
- * On a one-to-many socket the last three need an association: the caller puts
+ * BUNDLE_STREAM: int, get and set, 1 by default, on SOCK_STREAM sockets only;
+ * fixed by connect(2) and listen(2), and inherited by accept(2). 1: the socket
+ * behaves as a byte stream as TCP's do: writes of any size, half-close between
+ * two such sockets, MSG_WAITALL, and so on. 0: it has SCTP's own semantics.
+ *
+ * On a one-to-many socket those about addresses need an association: the caller puts
  * its sctp_assoc_t into the first four bytes of the buffer. There
  * BUNDLE_LOCAL_ADDRS takes 0 for the endpoint.
  */
@@ -92,6 +97,7 @@ struct sockaddr_bundle_entry {
 #define BUNDLE_LOCAL_ADDRS	2
 #define BUNDLE_PEER_ADDRS	3
 #define BUNDLE_PATHS		4
+#define BUNDLE_STREAM		5
 
 /* What became of an address that a connect(2) asked for. */
 enum bundle_path_state {

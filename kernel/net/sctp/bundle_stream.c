@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A bundle's one-to-one socket as a byte stream: what programs written for TCP
+ * expect of send(2), recv(2), shutdown(2), poll(2) and ioctl(2). The option
+ * BUNDLE_STREAM turns it off.
+ *
+ * Half-close: the adaptation layer indication of both ends says that they are
+ * such sockets (RFC 5061, section 4.2.6), so either can mark the end of what it
+ * sends with a message that is never delivered, and go on receiving.
+ */
+
+#include <linux/sockios.h>
+#include <net/inet_common.h>
+#include <net/sctp/sctp.h>
+#include <net/sctp/sm.h>
+#include <net/sctp/stream_sched.h>
+
+#include "bundle.h"
+
+/* Longer ones are cut, in bytes; a send buffer holds two at least. */
+#define SCTP_BUNDLE_MAX_MSG	65536
+
+/* All bytes that can be received without waiting, up to a notification. */
+static size_t sctp_bundle_readable(const struct sock *sk)
+{
+	const struct sk_buff *skb;
+	size_t len = 0;
+
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		if (sctp_ulpevent_is_notification(sctp_skb2event((void *)skb)))
+			break;
+		len += skb->len;
+	}
+	return len;
+}
+
+/* What sending says when one of the ends has closed: 0 if it can go on; @len for
+ * the first message after the peer has closed, which is lost as TCP's is; or an
+ * error, with a signal.
+ */
+static int sctp_bundle_send_closed(struct sock *sk, const struct msghdr *msg,
+				   size_t len)
+{
+	const struct sctp_association *asoc;
+	int ret = -EPIPE;
+
+	lock_sock(sk);
+	asoc = sctp_bundle_asoc(sk);
+	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN) {
+		ret = -EPIPE;
+	} else if (asoc && !sctp_state(asoc, CLOSED) &&
+		   asoc->state <= SCTP_STATE_ESTABLISHED) {
+		ret = 0;
+	} else if (sk->sk_shutdown & RCV_SHUTDOWN &&
+		   !sctp_sk(sk)->bundle_sent_late) {
+		sctp_sk(sk)->bundle_sent_late = 1;
+		ret = min_t(size_t, len, INT_MAX);
+	}
+	release_sock(sk);
+	return ret < 0 ? sk_stream_error(sk, msg->msg_flags, ret) : ret;
+}
+
+/* A message longer than @bound, in parts. */
+static int sctp_bundle_send_parts(struct socket *sock, struct msghdr *msg,
+				  size_t len, size_t bound)
+{
+	const long timeo = sock_sndtimeo(sock->sk, false);
+	const unsigned long start = jiffies;
+	size_t sent = 0, part;
+	int err;
+
+	do {
+		part = min(len - sent, bound);
+		iov_iter_truncate(&msg->msg_iter, part);
+		err = inet_sendmsg(sock, msg, part);
+		if (err < 0)
+			break;
+		sent += err;
+		iov_iter_reexpand(&msg->msg_iter, len - sent);
+		if (jiffies - start >= timeo)
+			msg->msg_flags |= MSG_DONTWAIT;
+	} while (sent < len);
+	return sent ? min_t(size_t, sent, INT_MAX) : err;
+}
+
+/* As in struct proto_ops. With control messages, it's SCTP's. */
+int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
+			       size_t len)
+{
+	const unsigned int flags = msg->msg_flags;
+	struct sock *sk = sock->sk;
+	size_t bound;
+	int ret;
+
+	if (!sctp_bundle_stream(sk) || msg->msg_controllen)
+		return inet_sendmsg(sock, msg, len);
+
+	if (unlikely(READ_ONCE(sk->sk_shutdown) || !len)) {
+		ret = sctp_bundle_send_closed(sk, msg, len);
+		if (ret || !len)
+			return ret;
+	}
+
+	msg->msg_flags |= MSG_NOSIGNAL;
+	bound = clamp(READ_ONCE(sk->sk_sndbuf) / 2, 1, SCTP_BUNDLE_MAX_MSG);
+	if (likely(len <= bound))
+		ret = inet_sendmsg(sock, msg, len);
+	else
+		ret = sctp_bundle_send_parts(sock, msg, len, bound);
+	msg->msg_flags = flags;
+
+	if (unlikely(ret == -EPIPE || ret == -ESHUTDOWN))
+		ret = sctp_bundle_send_closed(sk, msg, len) ? :
+		      sk_stream_error(sk, flags, -EPIPE);
+	return ret;
+}
+
+/* recv(2) with MSG_PEEK of more than one message. */
+static int sctp_bundle_peek(struct socket *sock, struct msghdr *msg, size_t len,
+			    int flags)
+{
+	struct sock *sk = sock->sk;
+	const size_t target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
+	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	const struct sctp_association *asoc;
+	struct sk_buff *skb, *first;
+	size_t readable, part;
+	int copied = 0, err = 0;
+
+	lock_sock(sk);
+	for (;;) {
+		readable = sctp_bundle_readable(sk);
+		first = skb_peek(&sk->sk_receive_queue);
+		asoc = sctp_bundle_asoc(sk);
+		if (readable >= target || sk->sk_err || !timeo || !asoc ||
+		    !asoc->rwnd || sk->sk_shutdown & RCV_SHUTDOWN ||
+		    signal_pending(current) || (first && !readable))
+			break;
+		sk_wait_data(sk, &timeo, skb_peek_tail(&sk->sk_receive_queue));
+	}
+	if (!first || min(readable, len) <= first->len) {
+		/* One message, an event, or none. */
+		release_sock(sk);
+		return inet_recvmsg(sock, msg, len,
+				    timeo ? flags : flags | MSG_DONTWAIT);
+	}
+
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		part = min_t(size_t, skb->len, min(readable, len) - copied);
+		err = part ? skb_copy_datagram_msg(skb, 0, msg, part) : 0;
+		if (!part || err)
+			break;
+		copied += part;
+	}
+	if (msg->msg_name)
+		sctp_bundle_msgname(sctp_sk(sk), sctp_skb2event(first)->asoc,
+				    msg->msg_name, &msg->msg_namelen);
+	release_sock(sk);
+	return copied ? : err;
+}
+
+/* Wait for another message. An error is for the next call, if there are bytes. */
+static int sctp_bundle_wait(struct sock *sk, long *timeo, bool have_bytes)
+{
+	int err = 0;
+
+	lock_sock(sk);
+	if (skb_queue_empty(&sk->sk_receive_queue)) {
+		if (have_bytes && sk->sk_err)
+			err = -EAGAIN;
+		else
+			sctp_wait_for_packet(sk, &err, timeo);
+	}
+	release_sock(sk);
+	return err;
+}
+
+/* recv(2) of as many messages as make @target bytes. */
+static int sctp_bundle_recv_all(struct socket *sock, struct msghdr *msg,
+				size_t len, int flags, size_t target)
+{
+	struct sock *sk = sock->sk;
+	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	size_t copied = 0;
+	int ret;
+
+	do {
+		ret = inet_recvmsg(sock, msg, len - copied,
+				   flags | MSG_DONTWAIT);
+		if (ret > 0) {
+			copied += ret;
+			if (copied >= target || msg->msg_flags & MSG_NOTIFICATION)
+				break;
+		} else if (ret != -EAGAIN || !timeo) {
+			break;
+		}
+		ret = sctp_bundle_wait(sk, &timeo, copied);
+	} while (!ret);
+	return copied ? min_t(size_t, copied, INT_MAX) : ret;
+}
+
+/* As in struct proto_ops. */
+int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
+			       size_t len, int flags)
+{
+	struct sock *sk = sock->sk;
+	size_t target;
+
+	if (!sctp_bundle_stream(sk) || flags & MSG_ERRQUEUE)
+		return inet_recvmsg(sock, msg, len, flags);
+	if (flags & MSG_OOB)
+		return -EINVAL;	/* there never are any */
+	if (flags & MSG_PEEK)
+		return sctp_bundle_peek(sock, msg, len, flags);
+
+	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
+	if (likely(target <= 1))
+		return inet_recvmsg(sock, msg, len, flags);
+	return sctp_bundle_recv_all(sock, msg, len, flags, target);
+}
+
+/* As many bytes as SO_RCVLOWAT asks for, or as there is room for? */
+static bool sctp_bundle_enough(struct sock *sk)
+{
+	const struct sctp_association *asoc;
+	bool enough;
+
+	lock_sock(sk);
+	asoc = sctp_bundle_asoc(sk);
+	enough = !asoc || !asoc->rwnd ||
+		 sctp_bundle_readable(sk) >= sk->sk_rcvlowat;
+	release_sock(sk);
+	return enough;
+}
+
+/* As in struct proto_ops. */
+__poll_t sctp_bundle_stream_poll(struct file *file, struct socket *sock,
+				 poll_table *wait)
+{
+	struct sock *sk = sock->sk;
+	__poll_t mask = sctp_poll(file, sock, wait);
+	u8 shut = READ_ONCE(sk->sk_shutdown);
+
+	if (!sctp_bundle_stream(sk) || sctp_sstate(sk, LISTENING))
+		return mask;
+	if (mask & EPOLLIN && !(mask & EPOLLERR) && !(shut & RCV_SHUTDOWN) &&
+	    READ_ONCE(sk->sk_rcvlowat) > 1 && !sctp_bundle_enough(sk))
+		mask &= ~(EPOLLIN | EPOLLRDNORM);
+	/* Whoever waits to send has to learn that nobody is there. */
+	if (shut && sctp_sstate(sk, CLOSED))
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	return mask;
+}
+
+/* Bytes of data that haven't been sent once. */
+static int sctp_bundle_unsent(const struct sctp_outq *q)
+{
+	struct sctp_chunk *chunk;
+	int len = 0;
+
+	list_for_each_entry(chunk, &q->out_chunk_list, list)
+		len += sctp_data_size(chunk);
+	return len;
+}
+
+/* Bytes of data that the peer hasn't said to have. */
+static int sctp_bundle_unacked(const struct sctp_outq *q)
+{
+	int len = sctp_bundle_unsent(q) + q->outstanding_bytes;
+	struct sctp_chunk *chunk;
+
+	list_for_each_entry(chunk, &q->retransmit, transmitted_list)
+		len += sctp_data_size(chunk);
+	return len;
+}
+
+/**
+ * sctp_bundle_stream_ioctl - those that TCP has
+ * @sk:		a bundle stream, not listening
+ * @cmd:	the request
+ * @karg:	its result, in bytes
+ *
+ * Context: socket lock held.
+ * Return: 0, or -ENOIOCTLCMD for one that isn't known.
+ */
+int sctp_bundle_stream_ioctl(struct sock *sk, int cmd, int *karg)
+{
+	const struct sctp_association *asoc = sctp_bundle_asoc(sk);
+
+	switch (cmd) {
+	case SIOCINQ:
+		*karg = sctp_bundle_readable(sk);
+		return 0;
+	case SIOCOUTQ:
+		*karg = asoc ? sctp_bundle_unacked(&asoc->outqueue) : 0;
+		return 0;
+	case SIOCOUTQNSD:
+		*karg = asoc ? sctp_bundle_unsent(&asoc->outqueue) : 0;
+		return 0;
+	case SIOCATMARK:
+		*karg = 0;
+		return 0;
+	default:
+		return -ENOIOCTLCMD;
+	}
+}
+
+/* Mark the end of what this side sends, though the send buffer be full. */
+static int sctp_bundle_send_end(struct sctp_association *asoc)
+{
+	struct sctp_sndrcvinfo sinfo = {
+		.sinfo_ppid = htonl(SCTP_BUNDLE_PPID_END),
+	};
+	struct sock *sk = asoc->base.sk;
+	char byte = 0;
+	struct kvec vec = { .iov_base = &byte, .iov_len = sizeof(byte) };
+	struct iov_iter from;
+	int err = 0;
+
+	if (!SCTP_SO(&asoc->stream, 0)->ext)
+		err = sctp_stream_init_ext(&asoc->stream, 0);
+	/* By the others, it could overtake what other streams have to send. */
+	if (!err && sctp_sched_get_sched(asoc) != SCTP_SS_FCFS)
+		err = sctp_sched_set_sched(asoc, SCTP_SS_FCFS);
+	if (!err && !sk_wmem_schedule(sk, sizeof(byte)))
+		err = -ENOBUFS;
+	if (err)
+		return err;
+
+	iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, sizeof(byte));
+	err = sctp_sendmsg_queue(asoc, &from, NULL, &sinfo, 0);
+	if (err)
+		return err;
+	asoc->bundle_end_sent = 1;
+	asoc->bundle_ends_first = !asoc->bundle_eof;
+	/* Those that wait for room wait in vain. */
+	wake_up_interruptible_all(&asoc->wait);
+	return 0;
+}
+
+/* As in struct proto_ops. */
+int sctp_bundle_stream_shutdown(struct socket *sock, int how)
+{
+	struct sctp_association *asoc;
+	struct sock *sk = sock->sk;
+	int err = 0;
+
+	if (sctp_bundle_stream(sk) && (how == SHUT_WR || how == SHUT_RDWR)) {
+		lock_sock(sk);
+		asoc = sctp_bundle_asoc(sk);
+		if (asoc && sctp_state(asoc, ESTABLISHED) &&
+		    sctp_bundle_half_close(asoc) && !asoc->bundle_end_sent)
+			err = sctp_bundle_send_end(asoc);
+		release_sock(sk);
+	}
+	return err ? : inet_shutdown(sock, how);
+}
+
+/**
+ * sctp_bundle_is_end - is it the mark of the end of what the peer sends?
+ * @asoc:	the association
+ * @chunk:	a DATA or I-DATA chunk, subh set
+ *
+ * Context: BH, or socket lock held.
+ */
+bool sctp_bundle_is_end(const struct sctp_association *asoc,
+			const struct sctp_chunk *chunk)
+{
+	__be32 ppid = chunk->subh.data_hdr->ppid;
+
+	if (!sctp_bundle_half_close(asoc))
+		return false;
+	if (chunk->chunk_hdr->type == SCTP_CID_I_DATA) {
+		if (!(chunk->chunk_hdr->flags & SCTP_DATA_FIRST_FRAG))
+			return false;
+		ppid = chunk->subh.idata_hdr->ppid;
+	}
+	return ppid == htonl(SCTP_BUNDLE_PPID_END);
+}
+
+/**
+ * sctp_bundle_violates_end - DATA that a bundle stream can't have sent
+ * @asoc:	the association
+ * @chunk:	a DATA or I-DATA chunk whose TSN is new, subh set
+ *
+ * Context: BH, or socket lock held.
+ * Return: whether it is past the mark of the end, or a mark that isn't one
+ * ordered chunk on stream 0 and the last.
+ */
+bool sctp_bundle_violates_end(const struct sctp_association *asoc,
+			      const struct sctp_chunk *chunk)
+{
+	const u8 flags = chunk->chunk_hdr->flags;
+	const u32 tsn = ntohl(chunk->subh.data_hdr->tsn);
+
+	if (asoc->bundle_end && TSN_lt(asoc->bundle_end_tsn, tsn))
+		return true;
+	return sctp_bundle_is_end(asoc, chunk) &&
+	       ((flags & SCTP_DATA_FRAG_MASK) != SCTP_DATA_NOT_FRAG ||
+		flags & SCTP_DATA_UNORDERED || chunk->subh.data_hdr->stream ||
+		TSN_lt(tsn, asoc->peer.tsn_map.max_tsn_seen));
+}
+
+/**
+ * sctp_bundle_cmd_end - the mark of the end has arrived
+ * @asoc:	the association
+ * @chunk:	the DATA chunk; it isn't delivered
+ *
+ * Context: BH, or socket lock held.
+ * Return: 0, or -ENOMEM, upon which it comes again.
+ */
+int sctp_bundle_cmd_end(struct sctp_association *asoc, struct sctp_chunk *chunk)
+{
+	const u32 tsn = ntohl(chunk->subh.data_hdr->tsn);
+	int err = sctp_tsnmap_mark(&asoc->peer.tsn_map, tsn, chunk->transport);
+
+	if (!err) {
+		asoc->bundle_end = 1;
+		asoc->bundle_end_tsn = tsn;
+	}
+	return err;
+}
+
+/**
+ * sctp_bundle_reach_end - after DATA has arrived: was it the last missing?
+ * @asoc:	an association whose mark of the end has arrived
+ *
+ * Whoever closed first shuts the association down when both have.
+ *
+ * Context: BH, or socket lock held.
+ */
+void sctp_bundle_reach_end(struct sctp_association *asoc)
+{
+	struct sock *sk = asoc->base.sk;
+
+	if (TSN_lt(sctp_tsnmap_get_ctsn(&asoc->peer.tsn_map),
+		   asoc->bundle_end_tsn))
+		return;
+	asoc->bundle_eof = 1;
+
+	/* Before accept(2), it's the listening socket; see sctp_sock_migrate(). */
+	if (!sctp_sstate(sk, LISTENING)) {
+		sk->sk_shutdown |= RCV_SHUTDOWN;
+		sk->sk_state_change(sk);
+		sk_wake_async(sk, SOCK_WAKE_WAITD,
+			      sk->sk_shutdown == SHUTDOWN_MASK ? POLL_HUP : POLL_IN);
+	}
+	if (asoc->bundle_ends_first && sctp_state(asoc, ESTABLISHED))
+		sctp_primitive_SHUTDOWN(sock_net(sk), asoc, NULL);
+}
+
+/**
+ * sctp_bundle_stream_closed - an association's socket learns that it has ended
+ * @sk:		a one-to-one socket of family AF_BUNDLE
+ *
+ * Context: BH, or socket lock held.
+ */
+void sctp_bundle_stream_closed(struct sock *sk)
+{
+	if (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING))
+		sk->sk_shutdown |= sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN;
+}
+
+int sctp_bundle_set_stream(struct sock *sk, bool on)
+{
+	struct sctp_sock *sp = sctp_sk(sk);
+	int err = 0;
+
+	lock_sock(sk);
+	if (!sctp_style(sk, TCP)) {
+		err = -EOPNOTSUPP;
+	} else if (!sctp_sstate(sk, CLOSED) || !list_empty(&sp->ep->asocs)) {
+		err = -EISCONN;	/* the peer has been told */
+	} else if (sp->bundle_stream != on) {
+		sp->bundle_stream = on;
+		sp->adaptation_ind = on ? SCTP_BUNDLE_ADAPTATION : 0;
+	}
+	release_sock(sk);
+	return err;
+}
+
+bool sctp_bundle_get_stream(const struct sock *sk)
+{
+	return sctp_bundle_stream(sk);
+}
