@@ -11,6 +11,7 @@
 #include <linux/in6.h>
 #include <linux/minmax.h>
 #include <linux/poll.h>
+#include <linux/sockptr.h>
 #include <linux/socket.h>
 #include <uapi/linux/bundle.h>
 
@@ -127,6 +128,8 @@ struct bundle_ops {
  * @recvmsg:	likewise
  * @poll:	likewise
  * @shutdown:	likewise
+ * @tcp_setsockopt: set an option at level IPPROTO_TCP of a one-to-one socket
+ * @tcp_getsockopt: get one
  *
  * All sleep and lock the socket themselves.
  */
@@ -150,6 +153,10 @@ struct bundle_sctp_ops {
 	__poll_t (*poll)(struct file *file, struct socket *sock,
 			 poll_table *wait);
 	int (*shutdown)(struct socket *sock, int how);
+	int (*tcp_setsockopt)(struct sock *sk, int optname, sockptr_t optval,
+			      unsigned int optlen);
+	int (*tcp_getsockopt)(struct sock *sk, int optname,
+			      char __user *optval, int __user *optlen);
 };
 
 int bundle_register(const struct bundle_ops *ops);

@@ -1,24 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Socket options of AF_BUNDLE sockets: the level SOL_BUNDLE, and those of TCP
- * that SCTP has under another name. All others are SCTP's.
+ * Socket options of AF_BUNDLE sockets: the level SOL_BUNDLE, TCP's on streams, and
+ * those of one IP version that act on both. All others are SCTP's.
  */
 
 #include <linux/in.h>
 #include <linux/sctp.h>
 #include <linux/slab.h>
-#include <linux/tcp.h>
 #include <linux/uaccess.h>
 #include <net/bundle.h>
 #include <net/sock.h>
 
 #include "internal.h"
 
-/* Programs treat the failure of TCP_NODELAY as fatal. */
-static bool is_nodelay(const struct socket *sock, int level, int optname)
+/* Those that act on the paths of one family act on the others', too. */
+static int set_traffic_class(struct socket *sock, int level, int optname,
+			     sockptr_t optval, unsigned int optlen)
 {
-	return level == IPPROTO_TCP && optname == TCP_NODELAY &&
-	       sock->type == SOCK_STREAM;
+	bool v6 = level == SOL_IPV6;
+	int err, val;
+
+	err = sock_common_setsockopt(sock, level, optname, optval, optlen);
+	if (err || sock->sk->sk_family != AF_INET6)
+		return err;
+	if (optlen >= sizeof(val)) {
+		if (copy_from_sockptr(&val, optval, sizeof(val)))
+			return -EFAULT;
+	} else {
+		u8 byte;	/* as IP_TOS takes it, too */
+
+		if (copy_from_sockptr(&byte, optval, sizeof(byte)))
+			return -EFAULT;
+		val = byte;
+	}
+	if (v6 && val == -1)
+		val = 0;
+	return sock_common_setsockopt(sock, v6 ? SOL_IP : SOL_IPV6,
+				      v6 ? IP_TOS : IPV6_TCLASS,
+				      KERNEL_SOCKPTR(&val), sizeof(val));
+}
+
+static bool is_traffic_class(int level, int optname)
+{
+	return (level == SOL_IP && optname == IP_TOS) ||
+	       (level == SOL_IPV6 && optname == IPV6_TCLASS);
 }
 
 /**
@@ -37,11 +62,12 @@ int bundle_setsockopt(struct socket *sock, int level, int optname,
 {
 	int val;
 
-	if (is_nodelay(sock, level, optname))
-		return sock_common_setsockopt(sock, SOL_SCTP, SCTP_NODELAY,
-					      optval, optlen);
 	if (level == IPPROTO_TCP)
-		return -ENOPROTOOPT;
+		return sock->type != SOCK_STREAM ? -ENOPROTOOPT :
+		       bundle_sctp_ops()->tcp_setsockopt(sock->sk, optname,
+							 optval, optlen);
+	if (is_traffic_class(level, optname))
+		return set_traffic_class(sock, level, optname, optval, optlen);
 	if (level != SOL_BUNDLE)
 		return sock_common_setsockopt(sock, level, optname, optval,
 					      optlen);
@@ -155,11 +181,10 @@ int bundle_getsockopt(struct socket *sock, int level, int optname,
 {
 	int len;
 
-	if (is_nodelay(sock, level, optname))
-		return sock_common_getsockopt(sock, SOL_SCTP, SCTP_NODELAY,
-					      optval, optlen);
 	if (level == IPPROTO_TCP)
-		return -ENOPROTOOPT;
+		return sock->type != SOCK_STREAM ? -ENOPROTOOPT :
+		       bundle_sctp_ops()->tcp_getsockopt(sock->sk, optname,
+							 optval, optlen);
 	if (level != SOL_BUNDLE)
 		return sock_common_getsockopt(sock, level, optname, optval,
 					      optlen);

@@ -784,4 +784,6 @@ const struct bundle_sctp_ops sctp_bundle_ops = {
 	.recvmsg	= sctp_bundle_stream_recvmsg,
 	.poll		= sctp_bundle_stream_poll,
 	.shutdown	= sctp_bundle_stream_shutdown,
+	.tcp_setsockopt	= sctp_bundle_tcp_setsockopt,
+	.tcp_getsockopt	= sctp_bundle_tcp_getsockopt,
 };

@@ -89,5 +89,10 @@ __poll_t sctp_bundle_stream_poll(struct file *file, struct socket *sock,
 int sctp_bundle_stream_shutdown(struct socket *sock, int how);
 int sctp_bundle_set_stream(struct sock *sk, bool on);
 bool sctp_bundle_get_stream(const struct sock *sk);
+int sctp_bundle_unsent(const struct sctp_outq *q);
+int sctp_bundle_tcp_setsockopt(struct sock *sk, int optname, sockptr_t optval,
+			       unsigned int optlen);
+int sctp_bundle_tcp_getsockopt(struct sock *sk, int optname,
+			       char __user *optval, int __user *optlen);
 
 #endif /* __sctp_bundle_h__ */

@@ -103,6 +103,8 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 
 	msg->msg_flags |= MSG_NOSIGNAL;
 	bound = clamp(READ_ONCE(sk->sk_sndbuf) / 2, 1, SCTP_BUNDLE_MAX_MSG);
+	if (sctp_sk(sk)->bundle_cork)
+		msg->msg_flags |= MSG_MORE;
 	if (likely(len <= bound))
 		ret = inet_sendmsg(sock, msg, len);
 	else
@@ -252,8 +254,14 @@ __poll_t sctp_bundle_stream_poll(struct file *file, struct socket *sock,
 	return mask;
 }
 
-/* Bytes of data that haven't been sent once. */
-static int sctp_bundle_unsent(const struct sctp_outq *q)
+/**
+ * sctp_bundle_unsent - data that hasn't been sent once
+ * @q:		an association's
+ *
+ * Context: socket lock held.
+ * Return: how many bytes.
+ */
+int sctp_bundle_unsent(const struct sctp_outq *q)
 {
 	struct sctp_chunk *chunk;
 	int len = 0;
