@@ -90,8 +90,7 @@ class Stream : public TwoHosts {
         fd client = open_socket(SOCK_STREAM, client_family);
         if (prepare(client) < 0)
             net::fail("the client");
-        if ((client_family == AF_BUNDLE && server_family == AF_BUNDLE
-                 ? connect_to(client, servers)
+        if ((client_family == AF_BUNDLE && server_family == AF_BUNDLE ? connect_to(client, servers)
              : client_family == AF_BUNDLE ? connect_to(client, addresses{servers[0]})
                                           : connect_to(client, servers[0])) < 0)
             net::fail("connect");
@@ -181,8 +180,7 @@ TEST_F(Stream, TheAnswerComesAfterShutdown)
     ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
     EXPECT_EQ(outcome(send_all(c.client, "more")), "EPIPE");
     EXPECT_EQ(received_to_end(c.server), "request");
-    EXPECT_EQ(net::wait_for(c.server, POLLIN | POLLRDHUP | POLLOUT),
-              POLLIN | POLLRDHUP | POLLOUT);
+    EXPECT_EQ(net::wait_for(c.server, POLLIN | POLLRDHUP | POLLOUT), POLLIN | POLLRDHUP | POLLOUT);
     EXPECT_EQ(ioctl_int(c.server, FIONREAD), 0) << "the mark isn't there to receive";
     poll(nullptr, 0, 1000);
     const std::string answer = pattern(1 << 20);
@@ -230,8 +228,8 @@ TEST_F(Stream, TheEndComesAfterAllThatWasLostBeforeIt)
     hosts().on_server([] {
         net::run({"tc", "qdisc", "add", "dev", "v1", "root", "netem", "loss", "20%"});
     });
-    net::run({"tc", "qdisc", "add", "dev", "v1", "root", "netem", "loss", "20%", "delay", "5ms",
-              "3ms"});
+    net::run(
+        {"tc", "qdisc", "add", "dev", "v1", "root", "netem", "loss", "20%", "delay", "5ms", "3ms"});
     std::thread writer([&] {
         EXPECT_EQ(send_all(c.client, data), static_cast<ssize_t>(data.size()));
         EXPECT_EQ(::shutdown(c.client, SHUT_WR), 0);
@@ -479,8 +477,7 @@ TEST_F(Stream, AResetIsEconnreset)
     const linger abort{1, 0};
     ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_LINGER, abort), 0);
     c.server.reset();
-    EXPECT_EQ(net::wait_for(c.client, POLLIN | POLLRDHUP),
-              POLLIN | POLLRDHUP | POLLERR | POLLHUP);
+    EXPECT_EQ(net::wait_for(c.client, POLLIN | POLLRDHUP), POLLIN | POLLRDHUP | POLLERR | POLLHUP);
     EXPECT_EQ(received(c.client), "error: ECONNRESET");
     EXPECT_EQ(received(c.client), "");
     EXPECT_EQ(outcome(send_all(c.client, "x")), "EPIPE");
@@ -505,9 +502,9 @@ TEST_F(Stream, SendfileSpliceWritevAndMsgMoreSendAllBytes)
         ssize_t left = ::splice(file, &at, in, nullptr, 65536, 0);
         ASSERT_GT(left, 0);
         for (ssize_t n; left > 0; left -= n)
-            ASSERT_GT(n = ::splice(out, nullptr, c.client, nullptr,
-                                   static_cast<std::size_t>(left), 0),
-                      0);
+            ASSERT_GT(
+                n = ::splice(out, nullptr, c.client, nullptr, static_cast<std::size_t>(left), 0),
+                0);
     }
     std::string half = data.substr(0, 150000), other = data.substr(150000);
     const iovec parts[]{{half.data(), half.size()}, {nullptr, 0}, {other.data(), other.size()}};

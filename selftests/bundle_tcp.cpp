@@ -91,16 +91,26 @@ TEST_F(TcpOptions, AreSetAndRead)
         int option, value, before, after;
         const char *result;
     } const cases[]{
-        {TCP_NODELAY, 1, 0, 1, "ok"},          {TCP_MAXSEG, 1000, 0, 1000, "ok"},
-        {TCP_MAXSEG, 1, 0, 0, "EINVAL"},       {TCP_MAXSEG, 70000, 0, 0, "EINVAL"},
-        {TCP_CORK, 1, 0, 1, "ok"},             {TCP_KEEPIDLE, 5, 7200, 5, "ok"},
-        {TCP_KEEPIDLE, 0, 7200, 7200, "EINVAL"}, {TCP_KEEPIDLE, 32768, 7200, 7200, "EINVAL"},
-        {TCP_KEEPINTVL, 6, 75, 6, "ok"},       {TCP_KEEPINTVL, 0, 75, 75, "EINVAL"},
-        {TCP_KEEPCNT, 7, 9, 7, "ok"},          {TCP_KEEPCNT, 128, 9, 9, "EINVAL"},
-        {TCP_USER_TIMEOUT, 3000, 0, 3000, "ok"}, {TCP_USER_TIMEOUT, -1, 0, 0, "EINVAL"},
-        {TCP_QUICKACK, 1, 0, 0, "ok"},         {TCP_DEFER_ACCEPT, 1, 0, 0, "ok"},
-        {TCP_FASTOPEN, 5, 0, 0, "ok"},         {TCP_FASTOPEN, -1, 0, 0, "EINVAL"},
-        {TCP_SYNCNT, 3, 8, 8, "ok"},           {TCP_SYNCNT, 0, 8, 8, "EINVAL"},
+        {TCP_NODELAY, 1, 0, 1, "ok"},
+        {TCP_MAXSEG, 1000, 0, 1000, "ok"},
+        {TCP_MAXSEG, 1, 0, 0, "EINVAL"},
+        {TCP_MAXSEG, 70000, 0, 0, "EINVAL"},
+        {TCP_CORK, 1, 0, 1, "ok"},
+        {TCP_KEEPIDLE, 5, 7200, 5, "ok"},
+        {TCP_KEEPIDLE, 0, 7200, 7200, "EINVAL"},
+        {TCP_KEEPIDLE, 32768, 7200, 7200, "EINVAL"},
+        {TCP_KEEPINTVL, 6, 75, 6, "ok"},
+        {TCP_KEEPINTVL, 0, 75, 75, "EINVAL"},
+        {TCP_KEEPCNT, 7, 9, 7, "ok"},
+        {TCP_KEEPCNT, 128, 9, 9, "EINVAL"},
+        {TCP_USER_TIMEOUT, 3000, 0, 3000, "ok"},
+        {TCP_USER_TIMEOUT, -1, 0, 0, "EINVAL"},
+        {TCP_QUICKACK, 1, 0, 0, "ok"},
+        {TCP_DEFER_ACCEPT, 1, 0, 0, "ok"},
+        {TCP_FASTOPEN, 5, 0, 0, "ok"},
+        {TCP_FASTOPEN, -1, 0, 0, "EINVAL"},
+        {TCP_SYNCNT, 3, 8, 8, "ok"},
+        {TCP_SYNCNT, 0, 8, 8, "EINVAL"},
     };
     for (const auto &[option, value, before, after, result] : cases) {
         const fd s = open_socket();
@@ -236,9 +246,8 @@ TEST_F(TcpOptions, KeepaliveEndsAConnectionWhosePeerIsGone)
 TEST_F(TcpOptions, UserTimeoutEndsAConnectionThatIsNotAnswered)
 {
     for (const int limit : {5, 20}) {
-        const ends c = connected([limit](int fd) {
-            EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, limit * 1000)), "ok");
-        });
+        const ends c = connected(
+            [limit](int fd) { EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, limit * 1000)), "ok"); });
         const cut all;
         ASSERT_EQ(::send(c.client, "x", 1, 0), 1);
         const auto [seconds, result] = fails(c.client);
@@ -252,9 +261,8 @@ TEST_F(TcpOptions, UserTimeoutEndsAConnectionThatIsNotAnswered)
 
 TEST_F(TcpOptions, UserTimeoutLeavesAConnectionThatIsAnswered)
 {
-    const ends c = connected([](int fd) {
-        EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, 15000)), "ok");
-    });
+    const ends c =
+        connected([](int fd) { EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, 15000)), "ok"); });
     for (int i = 0; i < 3; i++) {
         {
             const cut all;
