@@ -453,8 +453,11 @@ void sctp_bundle_reach_end(struct sctp_association *asoc)
 		sk_wake_async(sk, SOCK_WAKE_WAITD,
 			      sk->sk_shutdown == SHUTDOWN_MASK ? POLL_HUP : POLL_IN);
 	}
+	/* As sctp_primitive_SHUTDOWN(), which may sleep. */
 	if (asoc->bundle_ends_first && sctp_state(asoc, ESTABLISHED))
-		sctp_primitive_SHUTDOWN(sock_net(sk), asoc, NULL);
+		sctp_do_sm(sock_net(sk), SCTP_EVENT_T_PRIMITIVE,
+			   SCTP_ST_PRIMITIVE(SCTP_PRIMITIVE_SHUTDOWN),
+			   asoc->state, asoc->ep, asoc, NULL, GFP_ATOMIC);
 }
 
 /**
