@@ -27,9 +27,9 @@ static int set_traffic_class(struct socket *sock, int level, int optname,
 		if (copy_from_sockptr(&val, optval, sizeof(val)))
 			return -EFAULT;
 	} else {
-		u8 byte;	/* as IP_TOS takes it, too */
+		u8 byte = 0;	/* as IP_TOS takes it, or none, too */
 
-		if (copy_from_sockptr(&byte, optval, sizeof(byte)))
+		if (optlen && copy_from_sockptr(&byte, optval, sizeof(byte)))
 			return -EFAULT;
 		val = byte;
 	}

@@ -529,7 +529,6 @@ static int sctp_bundle_try(struct sctp_association *asoc, gfp_t gfp)
 		sctp_bundle_renew(asoc, gfp);
 	}
 
-	attempt->until = 0;
 	if (attempt->hosts == 1)
 		sctp_bundle_timer_set(asoc, SCTP_EVENT_TIMEOUT_T1_INIT, jiffies +
 				      asoc->timeouts[SCTP_EVENT_TIMEOUT_T1_INIT]);
@@ -606,8 +605,8 @@ static bool sctp_bundle_confirmed(struct sctp_transport *t)
  */
 void sctp_bundle_cmd_abort(struct sctp_association *asoc, gfp_t gfp)
 {
-	struct sctp_chunk *abort, *chunk, *next;
 	struct sctp_transport *t;
+	struct sctp_chunk *abort;
 
 	list_for_each_entry(t, &asoc->peer.transport_addr_list, transports) {
 		if (!sctp_bundle_confirmed(t))
@@ -621,11 +620,6 @@ void sctp_bundle_cmd_abort(struct sctp_association *asoc, gfp_t gfp)
 	}
 	/* Before the tag and the addresses change. */
 	sctp_outq_uncork(&asoc->outqueue, gfp);
-	list_for_each_entry_safe(chunk, next, &asoc->outqueue.control_chunk_list,
-				 list) {
-		list_del_init(&chunk->list);
-		sctp_chunk_free(chunk);
-	}
 }
 
 /* What is being tried has failed. On with what is left of this host, or with the
@@ -756,7 +750,6 @@ void sctp_bundle_established(struct sctp_association *asoc)
 {
 	struct sctp_bundle_attempt *attempt = asoc->bundle_attempt;
 	struct sctp_sock *sp = sctp_sk(asoc->base.sk);
-	struct sctp_transport *t, *next;
 	int i;
 
 	if (sp->bundle && sctp_style(asoc->base.sk, TCP) &&
@@ -766,23 +759,27 @@ void sctp_bundle_established(struct sctp_association *asoc)
 	asoc->bundle_deadline = 0;
 	sctp_bundle_timer_stop(asoc, SCTP_EVENT_TIMEOUT_BUNDLE);
 
-	if (asoc->bundle_parallel) {
-		/* A peer that has called us at the same time may have set it up
-		 * without an INIT ACK to say which addresses are its own.
-		 */
-		list_for_each_entry_safe(t, next, &asoc->peer.transport_addr_list,
-					 transports)
-			if (t->state == SCTP_UNKNOWN &&
-			    asoc->peer.transport_count > 1)
-				sctp_assoc_rm_peer(asoc, t);
-		/* To have fewer streams takes no memory. */
+	/* To have fewer streams takes no memory. */
+	if (asoc->bundle_parallel)
 		sctp_stream_init(&asoc->stream, asoc->c.sinit_num_ostreams, 0,
 				 GFP_ATOMIC);
-	}
 
 	for (i = 0; attempt && i < attempt->count; i++)
 		attempt->path[i].state =
 			sctp_bundle_path_state(asoc, &attempt->path[i]);
+}
+
+/* Does what came from @transport tell of @addr? Of all addresses of a peer that has
+ * been sent the cookie, it does.
+ */
+static bool sctp_bundle_tells_of(const struct sctp_association *asoc,
+				 const struct sctp_transport *transport,
+				 const union sctp_addr *addr)
+{
+	return transport &&
+	       (sctp_bundle_same_addr(addr, &transport->ipaddr) ||
+		(sctp_state(asoc, COOKIE_ECHOED) &&
+		 sctp_assoc_lookup_paddr(asoc, addr)));
 }
 
 /* The attempt to set up @asoc has failed with @err, and @transport, if any, is
@@ -804,8 +801,7 @@ void sctp_bundle_failed(const struct sctp_association *asoc,
 		if (path->state != BUNDLE_PATH_TRYING)
 			continue;
 		if (err == ETIMEDOUT ||
-		    (transport && sctp_bundle_same_addr(&path->addr,
-							&transport->ipaddr))) {
+		    sctp_bundle_tells_of(asoc, transport, &path->addr)) {
 			sctp_bundle_path_fail(asoc, path, err);
 		} else {
 			path->state = BUNDLE_PATH_DROPPED;

@@ -34,6 +34,28 @@ static size_t sctp_bundle_readable(const struct sock *sk)
 	return len;
 }
 
+/* Is there no room for more before something is read? */
+static bool sctp_bundle_full(const struct sock *sk,
+			     const struct sctp_association *asoc)
+{
+	return !asoc->rwnd ||
+	       atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf);
+}
+
+/* The connection's own error, met after some bytes, is for the next call. */
+static void sctp_bundle_keep_err(struct sock *sk, int err)
+{
+	switch (err) {
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -ECONNREFUSED:
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+		WRITE_ONCE(sk->sk_err, -err);
+	}
+}
+
 /* What sending says when one of the ends has closed: 0 if it can go on; @len for
  * the first message after the peer has closed, which is lost as TCP's is; or an
  * error, with a signal.
@@ -73,8 +95,14 @@ static int sctp_bundle_send_parts(struct socket *sock, struct msghdr *msg,
 		part = min(len - sent, bound);
 		iov_iter_truncate(&msg->msg_iter, part);
 		err = inet_sendmsg(sock, msg, part);
-		if (err < 0)
+		if (err < 0) {
+			iov_iter_revert(&msg->msg_iter, part -
+					iov_iter_count(&msg->msg_iter));
+			iov_iter_reexpand(&msg->msg_iter, len - sent);
+			if (sent)
+				sctp_bundle_keep_err(sock->sk, err);
 			break;
+		}
 		sent += err;
 		iov_iter_reexpand(&msg->msg_iter, len - sent);
 		if (jiffies - start >= timeo)
@@ -111,7 +139,8 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 		ret = sctp_bundle_send_parts(sock, msg, len, bound);
 	msg->msg_flags = flags;
 
-	if (unlikely(ret == -EPIPE || ret == -ESHUTDOWN))
+	/* -ESRCH: it ended while we waited for room. */
+	if (unlikely(ret == -EPIPE || ret == -ESHUTDOWN || ret == -ESRCH))
 		ret = sctp_bundle_send_closed(sk, msg, len) ? :
 		      sk_stream_error(sk, flags, -EPIPE);
 	return ret;
@@ -135,7 +164,8 @@ static int sctp_bundle_peek(struct socket *sock, struct msghdr *msg, size_t len,
 		first = skb_peek(&sk->sk_receive_queue);
 		asoc = sctp_bundle_asoc(sk);
 		if (readable >= target || sk->sk_err || !timeo || !asoc ||
-		    !asoc->rwnd || sk->sk_shutdown & RCV_SHUTDOWN ||
+		    sctp_bundle_full(sk, asoc) ||
+		    sk->sk_shutdown & RCV_SHUTDOWN ||
 		    signal_pending(current) || (first && !readable))
 			break;
 		sk_wait_data(sk, &timeo, skb_peek_tail(&sk->sk_receive_queue));
@@ -161,17 +191,22 @@ static int sctp_bundle_peek(struct socket *sock, struct msghdr *msg, size_t len,
 	return copied ? : err;
 }
 
-/* Wait for another message. An error is for the next call, if there are bytes. */
+/* Wait for another message of data; there may be bytes already. */
 static int sctp_bundle_wait(struct sock *sk, long *timeo, bool have_bytes)
 {
+	struct sk_buff *skb;
 	int err = 0;
 
 	lock_sock(sk);
-	if (skb_queue_empty(&sk->sk_receive_queue)) {
-		if (have_bytes && sk->sk_err)
+	skb = skb_peek(&sk->sk_receive_queue);
+	if (skb) {
+		if (have_bytes &&
+		    sctp_ulpevent_is_notification(sctp_skb2event(skb)))
 			err = -EAGAIN;
-		else
-			sctp_wait_for_packet(sk, &err, timeo);
+	} else if (!*timeo || (have_bytes && sk->sk_err)) {
+		err = -EAGAIN;
+	} else {
+		sctp_wait_for_packet(sk, &err, timeo);
 	}
 	release_sock(sk);
 	return err;
@@ -198,7 +233,11 @@ static int sctp_bundle_recv_all(struct socket *sock, struct msghdr *msg,
 		}
 		ret = sctp_bundle_wait(sk, &timeo, copied);
 	} while (!ret);
-	return copied ? min_t(size_t, copied, INT_MAX) : ret;
+	if (!copied)
+		return ret;
+	if (ret < 0)
+		sctp_bundle_keep_err(sk, ret);
+	return min_t(size_t, copied, INT_MAX);
 }
 
 /* As in struct proto_ops. */
@@ -229,7 +268,7 @@ static bool sctp_bundle_enough(struct sock *sk)
 
 	lock_sock(sk);
 	asoc = sctp_bundle_asoc(sk);
-	enough = !asoc || !asoc->rwnd ||
+	enough = !asoc || sctp_bundle_full(sk, asoc) ||
 		 sctp_bundle_readable(sk) >= sk->sk_rcvlowat;
 	release_sock(sk);
 	return enough;
@@ -249,7 +288,7 @@ __poll_t sctp_bundle_stream_poll(struct file *file, struct socket *sock,
 	    READ_ONCE(sk->sk_rcvlowat) > 1 && !sctp_bundle_enough(sk))
 		mask &= ~(EPOLLIN | EPOLLRDNORM);
 	/* Whoever waits to send has to learn that nobody is there. */
-	if (shut && sctp_sstate(sk, CLOSED))
+	if (shut & SEND_SHUTDOWN || (shut && sctp_sstate(sk, CLOSED)))
 		mask |= EPOLLOUT | EPOLLWRNORM;
 	return mask;
 }
@@ -336,32 +375,45 @@ static int sctp_bundle_send_end(struct sctp_association *asoc)
 		return err;
 
 	iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, sizeof(byte));
+	asoc->bundle_end_sent = 1;	/* no Nagle from here on */
 	err = sctp_sendmsg_queue(asoc, &from, NULL, &sinfo, 0);
-	if (err)
+	if (err) {
+		asoc->bundle_end_sent = 0;
 		return err;
-	asoc->bundle_end_sent = 1;
+	}
 	asoc->bundle_ends_first = !asoc->bundle_eof;
 	/* Those that wait for room wait in vain. */
 	wake_up_interruptible_all(&asoc->wait);
 	return 0;
 }
 
-/* As in struct proto_ops. */
+/* As in struct proto_ops. Who won't receive either ends the association, so that
+ * the peer learns of it, unless it has sent all.
+ */
 int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 {
 	struct sctp_association *asoc;
 	struct sock *sk = sock->sk;
+	bool peer_closed;
 	int err = 0;
 
-	if (sctp_bundle_stream(sk) && (how == SHUT_WR || how == SHUT_RDWR)) {
-		lock_sock(sk);
-		asoc = sctp_bundle_asoc(sk);
-		if (asoc && sctp_state(asoc, ESTABLISHED) &&
-		    sctp_bundle_half_close(asoc) && !asoc->bundle_end_sent)
-			err = sctp_bundle_send_end(asoc);
-		release_sock(sk);
-	}
-	return err ? : inet_shutdown(sock, how);
+	if (!sctp_bundle_stream(sk))
+		return inet_shutdown(sock, how);
+
+	lock_sock(sk);
+	asoc = sctp_bundle_asoc(sk);
+	if (asoc && sctp_state(asoc, ESTABLISHED) &&
+	    sctp_bundle_half_close(asoc) && !asoc->bundle_end_sent &&
+	    (how == SHUT_WR || (how == SHUT_RDWR && asoc->bundle_eof)))
+		err = sctp_bundle_send_end(asoc);
+	peer_closed = sk->sk_shutdown & RCV_SHUTDOWN;
+	release_sock(sk);
+	if (err)
+		return err;
+
+	err = inet_shutdown(sock, how);
+	/* To TCP's programs, it is connected until they close, too. */
+	return err == -ENOTCONN && peer_closed ? 0 : err;
 }
 
 /**
@@ -378,7 +430,7 @@ bool sctp_bundle_is_end(const struct sctp_association *asoc,
 
 	if (!sctp_bundle_half_close(asoc))
 		return false;
-	if (chunk->chunk_hdr->type == SCTP_CID_I_DATA) {
+	if (asoc->peer.intl_capable) {
 		if (!(chunk->chunk_hdr->flags & SCTP_DATA_FIRST_FRAG))
 			return false;
 		ppid = chunk->subh.idata_hdr->ppid;
@@ -470,6 +522,37 @@ void sctp_bundle_stream_closed(struct sock *sk)
 {
 	if (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING))
 		sk->sk_shutdown |= sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN;
+}
+
+/**
+ * sctp_bundle_restarted - the peer has begun anew, RFC 9260, section 5.2.4 A
+ * @asoc:	the association, which now is the new one
+ *
+ * Two streams must not become one: the program learns that its connection was
+ * reset, or, if nobody has accepted it yet, never sees the former.
+ *
+ * Context: BH, or socket lock held.
+ */
+void sctp_bundle_restarted(const struct sctp_association *asoc)
+{
+	struct sock *sk = asoc->base.sk;
+	struct sctp_ulpevent *event;
+	struct sk_buff *skb, *next;
+
+	if (!sctp_sstate(sk, LISTENING)) {
+		WRITE_ONCE(sk->sk_err, ECONNRESET);
+		sk->sk_shutdown = SHUTDOWN_MASK;
+		sk_error_report(sk);
+		sk->sk_state_change(sk);
+		return;
+	}
+	skb_queue_walk_safe(&sk->sk_receive_queue, skb, next) {
+		event = sctp_skb2event(skb);
+		if (event->asoc == asoc) {
+			__skb_unlink(skb, &sk->sk_receive_queue);
+			sctp_ulpevent_free(event);
+		}
+	}
 }
 
 int sctp_bundle_set_stream(struct sock *sk, bool on)

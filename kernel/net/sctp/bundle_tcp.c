@@ -64,7 +64,9 @@ static void sctp_bundle_heartbeats(struct sock *sk, bool keepalive)
  */
 void sctp_bundle_keepalive(struct sock *sk, int on)
 {
-	if (sctp_bundle_socket(sk) && sctp_style(sk, TCP))
+	/* The flag is set afterwards. */
+	if (sctp_bundle_socket(sk) && sctp_style(sk, TCP) &&
+	    (on || sock_flag(sk, SOCK_KEEPOPEN)))
 		sctp_bundle_heartbeats(sk, on);
 }
 
@@ -82,19 +84,29 @@ void sctp_bundle_keepalive(struct sock *sk, int on)
  */
 bool sctp_assoc_out_of_patience(const struct sctp_association *asoc, bool idle)
 {
-	const struct sock *sk = asoc->base.sk;
-	const struct sctp_sock *sp = sctp_sk(sk);
-	u32 ms = sp->bundle_user_timeout;
+	const struct sctp_sock *sp = sctp_sk(asoc->base.sk);
+	const struct sctp_transport *t;
+	u64 ms = sp->bundle_user_timeout;
 
-	if (!ms && idle && sock_flag(sk, SOCK_KEEPOPEN) &&
-	    (sp->bundle_keepintvl || sp->bundle_keepcnt))
-		ms = sctp_bundle_keepintvl(sp) * sctp_bundle_keepcnt(sp) *
-		     MSEC_PER_SEC;
+	if (idle && sctp_outq_is_empty(&asoc->outqueue)) {
+		if (!sock_flag(asoc->base.sk, SOCK_KEEPOPEN))
+			ms = 0;
+		else if (!ms && (sp->bundle_keepintvl || sp->bundle_keepcnt))
+			ms = (u64)sctp_bundle_keepintvl(sp) *
+			     sctp_bundle_keepcnt(sp) * MSEC_PER_SEC;
+	}
 	if (!ms)
 		return asoc->overall_error_count >= asoc->max_retrans;
+
+	/* A path in order hasn't been silent, only not been asked. */
+	if (idle)
+		list_for_each_entry(t, &asoc->peer.transport_addr_list,
+				    transports)
+			if (t->state == SCTP_ACTIVE && !t->error_count)
+				return false;
 	return asoc->overall_error_count &&
 	       time_after_eq(jiffies, asoc->bundle_silent_since +
-				      msecs_to_jiffies(ms));
+				      msecs_to_jiffies(min_t(u64, ms, INT_MAX)));
 }
 
 static int sctp_bundle_set_cork(struct sock *sk, bool on)
@@ -124,7 +136,8 @@ static int sctp_bundle_set_keep(struct sock *sk, int optname, int val)
 		sp->bundle_keepintvl = val;
 	else
 		sp->bundle_keepcnt = val;
-	sctp_bundle_heartbeats(sk, sock_flag(sk, SOCK_KEEPOPEN));
+	if (sock_flag(sk, SOCK_KEEPOPEN))
+		sctp_bundle_heartbeats(sk, true);
 	return 0;
 }
 
@@ -345,7 +358,7 @@ int sctp_bundle_tcp_getsockopt(struct sock *sk, int optname,
 		size = sizeof(result.info);
 		break;
 	case TCP_CONGESTION:
-		strscpy(result.name, "sctp", sizeof(result.name));
+		strscpy_pad(result.name, "sctp", sizeof(result.name));
 		size = sizeof(result.name);
 		break;
 	default:
