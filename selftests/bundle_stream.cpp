@@ -18,6 +18,8 @@ using namespace sctp;
 
 constexpr std::uint32_t adaptation = 0x42554e44, end_of_stream = 0x42554e45;
 
+constexpr linger abort_on_close{1, 0};
+
 // Bytes that tell if some are lost, doubled or out of order.
 std::string pattern(std::size_t length)
 {
@@ -97,6 +99,14 @@ class Stream : public TwoHosts {
         return {std::move(client), accept(listening)};
     }
 
+    // One more connection, of another port.
+    ends another()
+    {
+        port = next_port();
+        servers = two_hosts::server_addrs(port);
+        return connected();
+    }
+
     // The association is gone at both ends.
     bool nothing_left() const
     {
@@ -143,10 +153,23 @@ TEST_F(Stream, SndtimeoLimitsTheWholeWrite)
     const ends c = connected();
     const timeval half{0, 500000};
     ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_SNDTIMEO, half), 0);
+    std::atomic<bool> done = false;
+    std::thread slow_reader([&] {
+        for (std::string room(100000, '\0'); !done; poll(nullptr, 0, 100))
+            ::recv(c.server, room.data(), room.size(), MSG_DONTWAIT);
+    });
+    timespec before{}, after{};
+    clock_gettime(CLOCK_MONOTONIC, &before);
     const ssize_t n = send_all(c.client, pattern(16 << 20));
+    clock_gettime(CLOCK_MONOTONIC, &after);
     EXPECT_GT(n, 0);
     EXPECT_LT(n, 16 << 20);
-    EXPECT_EQ(outcome(send_all(c.client, pattern(1 << 20))), "EAGAIN");
+    EXPECT_LE(after.tv_sec - before.tv_sec, 2);
+    done = true;
+    slow_reader.join();
+    while (send_all(c.client, pattern(10000)) > 0)
+        ;
+    EXPECT_EQ(outcome(send_all(c.client, "x")), "EAGAIN");
 }
 
 TEST_F(Stream, AMessageUpToTheBoundStaysOneMessage)
@@ -259,6 +282,9 @@ TEST_F(Stream, TheEndComesAfterWhatOtherStreamsSend)
         sent += data.size();
     }
     ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
+    const sctp_assoc_value round_robin{0, 2};
+    EXPECT_EQ(outcome(set_option(c.client, IPPROTO_SCTP, SCTP_STREAM_SCHEDULER, round_robin)),
+              "EBUSY");
     EXPECT_EQ(received_to_end(c.server).size(), sent);
     EXPECT_EQ(send_all(c.server, "answer"), 6);
     EXPECT_EQ(received(c.client), "answer");
@@ -355,14 +381,148 @@ TEST_F(Stream, AnErrorWaitsUntilAllBytesAreRead)
     const ends c = connected();
     ASSERT_EQ(send_all(c.client, "ab"), 2);
     ASSERT_TRUE(net::wait_for(c.server, POLLIN));
-    const linger abort{1, 0};
-    ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_LINGER, abort), 0);
+    ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
     const_cast<fd &>(c.client).reset();
     ASSERT_TRUE(net::eventually([&] { return net::wait_for(c.server, POLLERR, 0) & POLLERR; }));
     char room[8];
     EXPECT_EQ(::recv(c.server, room, 8, MSG_WAITALL), 2);
     EXPECT_EQ(outcome(::recv(c.server, room, 8, MSG_WAITALL)), "ECONNRESET");
     EXPECT_EQ(::recv(c.server, room, 8, MSG_WAITALL), 0);
+    EXPECT_EQ(outcome(send_all(c.server, "x")), "EPIPE");
+}
+
+TEST_F(Stream, AnErrorAfterSomeBytesIsForTheNextCall)
+{
+    ends c = connected();
+    ASSERT_EQ(send_all(c.client, "ab"), 2);
+    ssize_t first = 0;
+    std::string next;
+    std::thread reader([&] {
+        char room[8];
+        first = ::recv(c.server, room, 8, MSG_WAITALL);
+        next = outcome(::recv(c.server, room, 8, MSG_WAITALL));
+    });
+    poll(nullptr, 0, 200);
+    ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+    c.client.reset();
+    reader.join();
+    EXPECT_EQ(first, 2);
+    EXPECT_EQ(next, "ECONNRESET");
+
+    c = another();
+    ssize_t sent = 0;
+    std::thread writer([&] { sent = send_all(c.client, pattern(16 << 20)); });
+    poll(nullptr, 0, 500);
+    ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+    c.server.reset();
+    writer.join();
+    EXPECT_GT(sent, 0);
+    EXPECT_EQ(received(c.client), "error: ECONNRESET");
+
+    c = another();
+    std::string result;
+    std::thread small([&] {
+        ssize_t n;
+        while ((n = send_all(c.client, "some more bytes")) > 0)
+            ;
+        result = outcome(n);
+    });
+    poll(nullptr, 0, 500);
+    ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+    c.server.reset();
+    small.join();
+    EXPECT_EQ(result, "ECONNRESET");
+}
+
+TEST_F(Stream, AResetBeforeAcceptIsEconnreset)
+{
+    const fd listening = hosts().listener(servers);
+    {
+        const fd client = open_socket();
+        ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+        ASSERT_EQ(send_all(client, "half"), 4);
+        poll(nullptr, 0, 200);
+        ASSERT_EQ(set_option(client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+    }
+    poll(nullptr, 0, 200);
+    const fd server = accept(listening);
+    EXPECT_EQ(received(server), "half");
+    EXPECT_EQ(received(server), "error: ECONNRESET");
+    EXPECT_EQ(received(server), "");
+    nonblocking(listening);
+    EXPECT_EQ(outcome(::accept(listening, nullptr, nullptr)), "EAGAIN")
+        << "the listening socket has no error";
+}
+
+// The peer's host goes down without a word, and comes back.
+TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
+{
+    const fd listening = hosts().listener(servers);
+    const auto connect_and_die = [&](const char *text) {
+        const fd client = open_socket();
+        EXPECT_EQ(outcome(bind_to(client, clients)), "ok");
+        EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
+        EXPECT_EQ(send_all(client, text), static_cast<ssize_t>(std::strlen(text)));
+        poll(nullptr, 0, 300);
+        EXPECT_EQ(set_option(client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+        net::run({"nft", "-f", "-"}, "table inet mute {\n chain c {\n  type filter hook output "
+                                     "priority 0\n meta l4proto sctp drop\n }\n}\n");
+    };
+    const auto alive_again = [] { net::run({"nft", "delete table inet mute"}); };
+
+    connect_and_die("old");
+    alive_again();
+    const fd server = accept(listening);
+    connect_and_die("new");
+    alive_again();
+    EXPECT_EQ(received(server), "old");
+    EXPECT_EQ(received(server), "error: ECONNRESET");
+    EXPECT_EQ(received(server), "");
+    EXPECT_EQ(outcome(send_all(server, "x")), "EPIPE");
+
+    // Before accept(2), nobody has seen the old one.
+    client_port = next_port();
+    clients = two_hosts::client_addrs(client_port);
+    connect_and_die("old");
+    alive_again();
+    connect_and_die("new");
+    alive_again();
+    EXPECT_EQ(received(accept(listening)), "new");
+}
+
+TEST_F(Stream, TheEndDoesntWaitForAcknowledgements)
+{
+    const ends c = connected();
+    for (int i = 0; i < 3; i++)
+        ASSERT_EQ(send_all(c.client, "some bytes"), 10);
+    ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
+    EXPECT_EQ(net::wait_for(c.server, POLLRDHUP, 100), POLLRDHUP) << "a SACK takes 200 ms";
+}
+
+TEST_F(Stream, TheEndTakesNoRoom)
+{
+    const ends c = connected();
+    nonblocking(c.client);
+    while (send_all(c.client, std::string(1000, 'x')) > 0)
+        poll(nullptr, 0, 1);
+    ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
+    EXPECT_EQ(net::wait_for(c.client, POLLOUT), POLLOUT) << "who waits for room learns of it";
+    poll(nullptr, 0, 60000);
+    timespec before{}, after{};
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    EXPECT_FALSE(received_to_end(c.server).starts_with("error"));
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    EXPECT_LE(after.tv_sec - before.tv_sec, 70);
+}
+
+TEST_F(Stream, WhoClosesBothDirectionsEndsTheAssociation)
+{
+    const ends c = connected();
+    ASSERT_EQ(send_all(c.client, "bye"), 3);
+    ASSERT_EQ(::shutdown(c.client, SHUT_RDWR), 0);
+    EXPECT_EQ(received_to_end(c.server), "bye");
+    EXPECT_TRUE(nothing_left());
+    EXPECT_EQ(send_all(c.server, "x"), 1);
     EXPECT_EQ(outcome(send_all(c.server, "x")), "EPIPE");
 }
 
@@ -469,13 +629,13 @@ TEST_F(Stream, AcceptedAfterThePeersCloseItReadsAsOneThatWasClosed)
     EXPECT_NE(net::wait_for(server, POLLOUT) & POLLOUT, 0);
     EXPECT_EQ(send_all(server, "x"), 1);
     EXPECT_EQ(outcome(send_all(server, "x")), "EPIPE");
+    EXPECT_EQ(outcome(::shutdown(server, SHUT_WR)), "ok");
 }
 
 TEST_F(Stream, AResetIsEconnreset)
 {
     ends c = connected();
-    const linger abort{1, 0};
-    ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_LINGER, abort), 0);
+    ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
     c.server.reset();
     EXPECT_EQ(net::wait_for(c.client, POLLIN | POLLRDHUP), POLLIN | POLLRDHUP | POLLERR | POLLHUP);
     EXPECT_EQ(received(c.client), "error: ECONNRESET");
