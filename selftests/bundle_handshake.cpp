@@ -296,10 +296,7 @@ TEST_F(Handshake, TheOnlyPeersFewStreamsCount)
     ASSERT_EQ(set_option(listening, IPPROTO_SCTP, SCTP_INITMSG, few), 0);
     const auto got = timed_connect(server(2) + other(1));
     ASSERT_EQ(got.result, "ok");
-    sctp_status status{};
-    socklen_t length = sizeof(status);
-    ASSERT_EQ(getsockopt(got.socket, IPPROTO_SCTP, SCTP_STATUS, &status, &length), 0);
-    EXPECT_EQ(status.sstat_outstrms, 2);
+    EXPECT_EQ(status_of(got.socket).sstat_outstrms, 2);
 }
 
 void interleave(int fd)
@@ -341,7 +338,7 @@ TEST_F(Handshake, DataThatGoesWithTheCookieDoesNotTakeThePathOutOfUse)
     const fd socket = open_socket(SOCK_SEQPACKET);
     const double start = now();
     ASSERT_EQ(outcome(sendto(socket, all, "once", MSG_DONTWAIT)), "ok");
-    EXPECT_TRUE(associations_become(1, hosts().server));
+    EXPECT_TRUE(associations_become(1, hosts().server, 2000));
     EXPECT_LT(now() - start, 1.5);
     EXPECT_EQ(heard(listening), "once");
 }

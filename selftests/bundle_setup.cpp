@@ -46,9 +46,7 @@ TEST_F(Setup, WhicheverAddressLivesIsThePeer)
         ASSERT_EQ(got.result, "ok") << alive.to_string();
         EXPECT_LT(got.seconds, 3 * round_trip) << alive.to_string();
         EXPECT_EQ(peername(got.socket), alive);
-        sctp_status status{};
-        socklen_t length = sizeof(status);
-        ASSERT_EQ(getsockopt(got.socket, IPPROTO_SCTP, SCTP_STATUS, &status, &length), 0);
+        sctp_status status = status_of(got.socket);
         EXPECT_NEAR(status.sstat_primary.spinfo_srtt, round_trip * 1000, 2)
             << "the INIT's round trip is the first sample";
         EXPECT_EQ(
@@ -344,17 +342,6 @@ TEST_F(Setup, AServerThatLosesTheCookieAckIsTold)
 }
 
 // --- Several hosts -------------------------------------------------------------------------------
-
-socket_address hosts_of(std::initializer_list<addresses> hosts)
-{
-    socket_address all;
-    for (const addresses &host : hosts) {
-        all.add_host(host.front());
-        for (std::size_t i = 1; i < host.size(); i++)
-            all.add(host[i]);
-    }
-    return all;
-}
 
 TEST_F(Setup, ASilentHostHasItsTimeAndTheNextOneFollows)
 {

@@ -16,6 +16,27 @@ inline double now()
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
+inline socket_address hosts_of(std::initializer_list<addresses> hosts)
+{
+    socket_address all;
+    for (const addresses &host : hosts) {
+        all.add_host(host.front());
+        for (std::size_t i = 1; i < host.size(); i++)
+            all.add(host[i]);
+    }
+    return all;
+}
+
+// Of a connected socket's association.
+inline sctp_status status_of(int fd)
+{
+    sctp_status status{};
+    socklen_t length = sizeof(status);
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0)
+        net::fail("SCTP_STATUS");
+    return status;
+}
+
 class Setup : public HostsTest<routed> {
   protected:
     fd listener(const net::netns &where, const addresses &a, int type = SOCK_STREAM) const
@@ -46,9 +67,11 @@ class Setup : public HostsTest<routed> {
 
     static long counted(const std::string &name) { return counters()[name]; }
 
-    // Whether a namespace comes to have so many associations with this test's port. Closed ones
-    // that a listening socket keeps for accept(2) don't count.
-    testing::AssertionResult associations_become(int wanted, const net::netns &where) const
+    // Whether a namespace comes to have so many associations with this test's port, long before
+    // an attempt would end by itself. Closed ones that a listening socket keeps for accept(2) don't
+    // count.
+    testing::AssertionResult associations_become(int wanted, const net::netns &where,
+                                                 int milliseconds = 500) const
     {
         return where.in(hosts().client, [&] {
             std::string text;
@@ -65,8 +88,8 @@ class Setup : public HostsTest<routed> {
                 }
                 return found == wanted;
             };
-            return net::eventually(all_there, 20000) ? testing::AssertionSuccess()
-                                                     : testing::AssertionFailure() << text;
+            return net::eventually(all_there, milliseconds) ? testing::AssertionSuccess()
+                                                            : testing::AssertionFailure() << text;
         });
     }
 };
