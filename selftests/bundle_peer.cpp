@@ -58,6 +58,18 @@ std::vector<std::uint8_t> chunk(std::uint8_t type, const std::vector<std::uint8_
     return result;
 }
 
+// A cause of an ERROR or an ABORT.
+std::vector<std::uint8_t> cause(std::size_t code, const std::vector<std::uint8_t> &value = {})
+{
+    std::vector<std::uint8_t> result;
+    put16(result, code);
+    put16(result, 4 + value.size());
+    result.insert(result.end(), value.begin(), value.end());
+    return result;
+}
+const auto out_of_resource = cause(4), restart_with_new_addresses = cause(11),
+           by_the_user = cause(12), stale_cookie = cause(3, {0, 0, 0x27, 0x10});
+
 // What goes into an INIT ACK; the defaults are a good one.
 struct init_ack {
     std::uint32_t tag = 0x01020304;
@@ -65,8 +77,10 @@ struct init_ack {
     std::uint16_t streams = 10;
     bool cookie = true;
     std::size_t cut = 0; // bytes that the length promises and that aren't there
+    addresses listed{};
+    std::vector<std::uint8_t> extensions{};
 
-    [[nodiscard]] std::vector<std::uint8_t> chunk() const
+    [[nodiscard]] std::vector<std::uint8_t> chunk(std::uint8_t type = init_ack_chunk) const
     {
         std::vector<std::uint8_t> value;
         put32(value, tag);
@@ -74,13 +88,24 @@ struct init_ack {
         put16(value, streams);
         put16(value, streams);
         put32(value, 1000);
+        for (const address &a : listed) {
+            put16(value, 5);
+            put16(value, 8);
+            put32(value, ntohl(inet_addr(a.to_string().c_str())));
+        }
+        if (!extensions.empty()) {
+            put16(value, 0x8008);
+            put16(value, 4 + extensions.size());
+            value.insert(value.end(), extensions.begin(), extensions.end());
+            value.resize((value.size() + 3) / 4 * 4);
+        }
         if (cookie) {
             put16(value, 7);
             put16(value, 12);
             put32(value, 0xc00c1e00);
             put32(value, 0);
         }
-        auto result = ::chunk(init_ack_chunk, value);
+        auto result = ::chunk(type, value);
         result.resize(result.size() - cut);
         return result;
     }
@@ -101,12 +126,12 @@ class raw_peer {
         });
     }
 
-    // The next packet whose first chunk is of this type. Throws if there is none.
-    packet next(std::uint8_t type, int milliseconds = 5000)
+    // The next packet whose first chunk is of this type, if there is one.
+    std::optional<packet> hear(std::uint8_t type, int milliseconds)
     {
         for (;;) {
             if (!net::wait_for(socket_, POLLIN, milliseconds))
-                throw std::runtime_error("no chunk of type " + std::to_string(type));
+                return {};
             std::array<std::uint8_t, 4096> room{};
             const ssize_t n = recv(socket_, room.data(), room.size(), 0);
             iphdr ip{};
@@ -126,14 +151,13 @@ class raw_peer {
         }
     }
 
-    bool hears(std::uint8_t type, int milliseconds)
+    bool hears(std::uint8_t type, int milliseconds) { return hear(type, milliseconds).has_value(); }
+    packet next(std::uint8_t type, int milliseconds = 5000)
     {
-        try {
-            next(type, milliseconds);
-            return true;
-        } catch (const std::runtime_error &) {
-            return false;
-        }
+        const auto result = hear(type, milliseconds);
+        if (!result)
+            throw std::runtime_error("no chunk of type " + std::to_string(type));
+        return *result;
     }
 
     void send(const packet &p)
@@ -166,10 +190,14 @@ class raw_peer {
             net::fail("raw send");
     }
 
-    // Answers an INIT, from where it went to.
+    // Replies to a packet, from where it went to.
+    void reply(const packet &to, std::uint32_t tag, const std::vector<std::uint8_t> &chunks)
+    {
+        send({to.to, to.from, tag, chunks});
+    }
     void answer(const packet &init, const init_ack &with = {})
     {
-        send({init.to, init.from, init.word(4), with.chunk()});
+        reply(init, init.word(4), with.chunk());
     }
 
   private:
@@ -185,8 +213,7 @@ class Peer : public Setup {
         if (HasFatalFailure() || IsSkipped())
             return;
         peer = std::make_unique<raw_peer>(hosts().server, hosts().client);
-        socket = open_socket();
-        nonblocking(socket);
+        open();
     }
     void TearDown() override
     {
@@ -194,19 +221,42 @@ class Peer : public Setup {
         peer.reset();
     }
 
-    // The INITs to all of @to, in their order.
-    std::vector<packet> connect_and_hear(const addresses &to)
+    void open()
     {
-        if (outcome(connect_to(socket, to)) != "EINPROGRESS")
-            throw std::runtime_error("connect");
+        socket = open_socket();
+        nonblocking(socket);
+    }
+
+    // The INITs of an association to these addresses, in their order.
+    std::vector<packet> inits_to(const addresses &to)
+    {
         std::vector<packet> inits;
         for (const address &a : to) {
-            inits.push_back(peer->next(init_chunk));
+            inits.push_back(peer->next(init_chunk, 2000));
             EXPECT_EQ(inits.back().to, a);
             EXPECT_EQ(inits.back().tag, 0U);
             EXPECT_EQ(inits.back().word(4), inits.front().word(4)) << "one tag for all";
         }
+        initiate_tag = inits.front().word(4);
         return inits;
+    }
+    std::vector<packet> connect_and_hear(const socket_address &to, const addresses &first)
+    {
+        if (outcome(connect_to(socket, to)) != "EINPROGRESS")
+            throw std::runtime_error("connect");
+        return inits_to(first);
+    }
+    std::vector<packet> connect_and_hear(const addresses &to)
+    {
+        return connect_and_hear(socket_address(to), to);
+    }
+
+    // Answers an INIT, and what comes of it with an ERROR or an ABORT.
+    void answer_and_fail(const packet &init, const std::vector<std::uint8_t> &failure,
+                         const init_ack &with = {})
+    {
+        peer->answer(init, with);
+        peer->reply(peer->next(cookie_echo_chunk), init.word(4), failure);
     }
 
     // Whether the cookie comes back to @where, and the association is there after its answer.
@@ -215,7 +265,7 @@ class Peer : public Setup {
         const packet echo = peer->next(cookie_echo_chunk);
         if (echo.to != where || echo.tag != tag)
             return testing::AssertionFailure() << "COOKIE ECHO to " << echo.to.to_string();
-        peer->send({echo.to, echo.from, initiate_tag, chunk(cookie_ack_chunk, {})});
+        peer->reply(echo, initiate_tag, chunk(cookie_ack_chunk, {}));
         if (net::wait_for(socket, POLLOUT, 2000) != POLLOUT)
             return testing::AssertionFailure() << "not connected";
         return testing::AssertionSuccess();
@@ -229,7 +279,6 @@ class Peer : public Setup {
 TEST_F(Peer, TheFirstInitAckWinsAndTheOthersAreDropped)
 {
     const auto inits = connect_and_hear(server(4));
-    initiate_tag = inits[0].word(4);
     peer->answer(inits[2]);
     peer->answer(inits[0], {.tag = 5});
     peer->answer(inits[3], {.tag = 6});
@@ -245,7 +294,6 @@ TEST_F(Peer, TheFirstInitAckWinsAndTheOthersAreDropped)
 TEST_F(Peer, AnAnswerThatComesTwiceCountsOnce)
 {
     const auto inits = connect_and_hear(server(2));
-    initiate_tag = inits[0].word(4);
     peer->answer(inits[1]);
     peer->answer(inits[1]);
     EXPECT_TRUE(completes_at(server(2)[1]));
@@ -257,20 +305,18 @@ TEST_F(Peer, AnAnswerThatComesTwiceCountsOnce)
 TEST_F(Peer, AnAnswerToTheSecondRoundIsAsGood)
 {
     connect_and_hear(server(2));
-    peer->next(init_chunk);
-    const packet again = peer->next(init_chunk);
-    initiate_tag = again.word(4);
-    peer->answer(again);
+    peer->answer(inits_to(server(2))[1]);
     EXPECT_TRUE(completes_at(server(2)[1]));
+    EXPECT_EQ(status_of(socket).sstat_primary.spinfo_srtt, 0U)
+        << "which INIT it answers isn't clear";
 }
 
 TEST_F(Peer, AWrongTagIsNoAnswer)
 {
     const auto inits = connect_and_hear(server(2));
-    initiate_tag = inits[0].word(4);
-    peer->send({inits[0].to, inits[0].from, initiate_tag + 1, init_ack{}.chunk()});
+    peer->reply(inits[0], initiate_tag + 1, init_ack{}.chunk());
     EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
-    peer->send({inits[0].to, inits[0].from, initiate_tag + 1, chunk(abort_chunk, {})});
+    peer->reply(inits[0], initiate_tag + 1, chunk(abort_chunk, {}));
     EXPECT_EQ(paths(socket)[0].state, BUNDLE_PATH_TRYING) << "nor a refusal";
     peer->answer(inits[1]);
     EXPECT_TRUE(completes_at(server(2)[1]));
@@ -279,7 +325,6 @@ TEST_F(Peer, AWrongTagIsNoAnswer)
 TEST_F(Peer, AnAnswerFromElsewhereIsNone)
 {
     const auto inits = connect_and_hear(server(2));
-    initiate_tag = inits[0].word(4);
     peer->send({server(3)[2], inits[0].from, initiate_tag, init_ack{}.chunk()});
     EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
     peer->answer(inits[0]);
@@ -293,7 +338,6 @@ TEST_F(Peer, MalformedAnswersFailTheirAddressAlone)
     };
     const addresses all = server(1 + static_cast<int>(std::size(bad)));
     const auto inits = connect_and_hear(all);
-    initiate_tag = inits[0].word(4);
     for (std::size_t i = 0; i < std::size(bad); i++)
         peer->answer(inits[i], bad[i]);
     EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
@@ -318,21 +362,16 @@ TEST_F(Peer, AnAbortForTheCookieStartsANewAssociation)
 {
     const auto inits = connect_and_hear(server(3));
     const std::uint32_t before = inits[0].word(4);
-    peer->answer(inits[1]);
-    const packet echo = peer->next(cookie_echo_chunk);
-    peer->send({echo.to, echo.from, before, chunk(abort_chunk, {})});
+    answer_and_fail(inits[1], chunk(abort_chunk, {}));
 
-    const packet first = peer->next(init_chunk, 200), second = peer->next(init_chunk, 200);
-    EXPECT_EQ(first.to, server(3)[0]);
-    EXPECT_EQ(second.to, server(3)[2]) << "not the one that was lost";
-    EXPECT_NE(first.word(4), before) << "a tag of its own";
-    EXPECT_NE(first.word(16), inits[0].word(16)) << "and a TSN";
-    EXPECT_EQ(first.tag, 0U);
+    // Not the one that was lost.
+    const auto again = inits_to({server(3)[0], server(3)[2]});
+    EXPECT_NE(again[0].word(4), before) << "a tag of its own";
+    EXPECT_NE(again[0].word(16), inits[0].word(16)) << "and a TSN";
 
     peer->answer(inits[0]); // late, to the one that is no more
     EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
-    initiate_tag = first.word(4);
-    peer->answer(second, {.tag = 77});
+    peer->answer(again[1], {.tag = 77});
     EXPECT_TRUE(completes_at(server(3)[2], 77));
     EXPECT_EQ(paths(socket)[1].state, BUNDLE_PATH_REFUSED);
 }
@@ -340,12 +379,7 @@ TEST_F(Peer, AnAbortForTheCookieStartsANewAssociation)
 TEST_F(Peer, AnErrorForTheCookieLikewiseAndThePeerIsTold)
 {
     const auto inits = connect_and_hear(server(2));
-    peer->answer(inits[0]);
-    const packet echo = peer->next(cookie_echo_chunk);
-    std::vector<std::uint8_t> cause;
-    put16(cause, 4); // out of resource
-    put16(cause, 4);
-    peer->send({echo.to, echo.from, inits[0].word(4), chunk(error_chunk, cause)});
+    answer_and_fail(inits[0], chunk(error_chunk, out_of_resource));
     const packet abort = peer->next(abort_chunk, 200);
     EXPECT_EQ(abort.to, server(2)[0]);
     EXPECT_EQ(abort.tag, init_ack{}.tag);
@@ -355,10 +389,8 @@ TEST_F(Peer, AnErrorForTheCookieLikewiseAndThePeerIsTold)
 TEST_F(Peer, WithNothingElseLeftAnAbortForTheCookieIsEconnrefused)
 {
     const auto inits = connect_and_hear(server(2));
-    peer->send({inits[0].to, inits[0].from, inits[0].word(4), chunk(abort_chunk, {})});
-    peer->answer(inits[1]);
-    const packet echo = peer->next(cookie_echo_chunk);
-    peer->send({echo.to, echo.from, inits[0].word(4), chunk(abort_chunk, {})});
+    peer->reply(inits[0], initiate_tag, chunk(abort_chunk, {}));
+    answer_and_fail(inits[1], chunk(abort_chunk, {}));
     EXPECT_TRUE(net::wait_for(socket, POLLOUT, 500) & POLLERR);
     EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
 }
@@ -366,33 +398,29 @@ TEST_F(Peer, WithNothingElseLeftAnAbortForTheCookieIsEconnrefused)
 TEST_F(Peer, TheRestartThatALateInitSeemsToBeIsIgnored)
 {
     const auto inits = connect_and_hear(server(2));
-    initiate_tag = inits[0].word(4);
     peer->answer(inits[1]);
+    const auto aborts = [&](const auto &why) {
+        peer->reply(inits[1], initiate_tag, chunk(abort_chunk, why));
+    };
+    aborts(restart_with_new_addresses); // the COOKIE ACK is under way
     ASSERT_TRUE(completes_at(server(2)[1]));
-    std::vector<std::uint8_t> cause;
-    put16(cause, 11); // restart of an association with new addresses
-    put16(cause, 4);
-    peer->send({server(2)[1], inits[1].from, initiate_tag, chunk(abort_chunk, cause)});
-    poll(nullptr, 0, 200);
+    aborts(restart_with_new_addresses);
+    EXPECT_FALSE(net::wait_for(socket, POLLIN, 200));
     EXPECT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
-    cause[1] = 12; // by the user: that is meant
-    peer->send({server(2)[1], inits[1].from, initiate_tag, chunk(abort_chunk, cause)});
-    EXPECT_TRUE(net::eventually([&] { return ::send(socket, "x", 1, MSG_NOSIGNAL) < 0; }));
+    aborts(by_the_user); // that is meant
+    EXPECT_TRUE(net::wait_for(socket, POLLIN, 200) & POLLERR);
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNRESET);
 }
 
 TEST_F(Peer, LikewiseWhenItIsBeingShutDown)
 {
     const auto inits = connect_and_hear(server(2));
-    initiate_tag = inits[0].word(4);
     peer->answer(inits[1]);
     ASSERT_TRUE(completes_at(server(2)[1]));
     ASSERT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
     ASSERT_EQ(outcome(shutdown(socket, SHUT_WR)), "ok");
     EXPECT_TRUE(peer->hears(data_chunk, 200));
-    std::vector<std::uint8_t> cause;
-    put16(cause, 11);
-    put16(cause, 4);
-    peer->send({server(2)[1], inits[1].from, initiate_tag, chunk(abort_chunk, cause)});
+    peer->reply(inits[1], initiate_tag, chunk(abort_chunk, restart_with_new_addresses));
     EXPECT_TRUE(peer->hears(data_chunk, 3000)) << "again, as nothing has acknowledged it";
 }
 
