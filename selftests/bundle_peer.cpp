@@ -10,7 +10,8 @@ namespace {
 using namespace sctp;
 
 constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, abort_chunk = 6,
-                       error_chunk = 9, cookie_echo_chunk = 10, cookie_ack_chunk = 11;
+                       error_chunk = 9, cookie_echo_chunk = 10, cookie_ack_chunk = 11,
+                       auth_chunk = 15, forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
 
 // CRC32c, RFC 9260, appendix A.
 std::uint32_t crc32c(std::span<const std::uint8_t> data)
@@ -35,6 +36,17 @@ struct packet {
         std::uint32_t value = 0;
         std::memcpy(&value, &chunks.at(at), sizeof(value));
         return ntohl(value);
+    }
+    // An INIT ACK's.
+    [[nodiscard]] std::vector<std::uint8_t> cookie() const
+    {
+        for (std::size_t at = 20;;) {
+            const std::size_t length = word(at) & 0xffff;
+            if (word(at) >> 16 == 7)
+                return {chunks.begin() + static_cast<long>(at) + 4,
+                        chunks.begin() + static_cast<long>(at + length)};
+            at += (length + 3) / 4 * 4;
+        }
     }
 };
 
@@ -356,7 +368,88 @@ TEST_F(Peer, AllAnswersMalformedIsEconnrefused)
     EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
 }
 
+// RFC 5061, section 4.2.7: an INIT ACK with ASCONF is to have AUTH, of which this one lacks the
+// parameters.
+TEST_F(Peer, AnInitAckThatIsNotTakenFailsItsAddressAlone)
+{
+    const net::sysctl asconf("net/sctp/addip_enable", "1"), auth("net/sctp/auth_enable", "1");
+    const init_ack bad{.extensions = {forward_tsn_chunk, asconf_chunk, auth_chunk}};
+    open();
+    auto inits = connect_and_hear(server(3));
+    peer->answer(inits[0], bad);
+    EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
+    for (const path &p : paths(socket))
+        EXPECT_EQ(p.state, p.addr == server(1)[0] ? BUNDLE_PATH_REFUSED : BUNDLE_PATH_TRYING);
+    peer->answer(inits[2]);
+    EXPECT_TRUE(completes_at(server(3)[2]));
+    sctp_assoc_value partial{};
+    socklen_t length = sizeof(partial);
+    ASSERT_EQ(getsockopt(socket, IPPROTO_SCTP, SCTP_PR_SUPPORTED, &partial, &length), 0);
+    EXPECT_EQ(partial.assoc_value, 0U) << "it was the other one that can do that";
+
+    open();
+    inits = connect_and_hear(server(2));
+    for (const packet &init : inits)
+        peer->answer(init, bad);
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 500) & POLLERR);
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+}
+
+TEST_F(Peer, AnAnswerOutweighsAnIcmpErrorBeforeIt)
+{
+    const addresses all = server(2);
+    const filter rejecting(hosts().router, hosts().client,
+                           "ip daddr 10.1.0.1 meta l4proto sctp sctp chunk init exists "
+                           "reject with icmp type host-unreachable");
+    packet init = connect_and_hear(socket_address(all), {all[1]})[0];
+    poll(nullptr, 0, 100);
+    EXPECT_EQ(paths(socket)[0].error, EHOSTUNREACH);
+    init.to = all[0];
+    peer->answer(init);
+    EXPECT_TRUE(completes_at(all[0]));
+    EXPECT_EQ(paths(socket)[0].state, BUNDLE_PATH_WON);
+    EXPECT_EQ(paths(socket)[0].error, 0);
+}
+
+TEST_F(Peer, AnAnswerOfAHostWhoseTimeIsOverIsOutOfTheBlue)
+{
+    const auto late = connect_and_hear(hosts_of({server(1), {server(2)[1]}}), server(1));
+    inits_to({server(2)[1]});
+    peer->answer(late[0]);
+    EXPECT_EQ(peer->next(abort_chunk, 100).to, server(1)[0]);
+}
+
+TEST_F(Peer, ACallThatCrossesOursIsAnsweredFromWhereItWent)
+{
+    net::ip("addr add 10.0.0.77/24 dev r\n");
+    const addresses ours = addrs({"10.0.0.1", "10.0.0.77"}, next_port()), theirs = server(2);
+    ASSERT_EQ(bind_to(socket, ours), 0);
+    connect_and_hear(theirs);
+    peer->send({theirs[0], ours[1], 0, init_ack{.cookie = false}.chunk(init_chunk)});
+    const packet answer = peer->next(init_ack_chunk);
+    EXPECT_EQ(answer.from, ours[1]);
+    EXPECT_EQ(answer.to, theirs[0]);
+    peer->reply(answer, answer.word(4), chunk(cookie_echo_chunk, answer.cookie()));
+    EXPECT_EQ(net::wait_for(socket, POLLOUT, 500), POLLOUT);
+    EXPECT_EQ(peername(socket), theirs[0]);
+    EXPECT_EQ(sctp_peer_set(socket), addresses{theirs[0]}) << "nothing says whose the other is";
+    socket.reset();
+    net::ip("addr del 10.0.0.77/24 dev r\n");
+}
+
 // --- After the answer ----------------------------------------------------------------------------
+
+TEST_F(Peer, WithNothingElseLeftTheCookieGoesAgainWithTwiceTheTime)
+{
+    // Of the other addresses, the one that was asked for is known to be the peer's, too.
+    const addresses all = server(3);
+    const auto inits = connect_and_hear({all[0], all[1]});
+    peer->answer(inits[0], {.listed = {all[1], all[2]}});
+    addresses heard;
+    while (const auto echo = peer->hear(cookie_echo_chunk, 2200))
+        heard.push_back(echo->to);
+    EXPECT_EQ(heard, (addresses{all[0], all[0], all[1], all[0], all[1]})) << "after 0, 1 and 3 s";
+}
 
 TEST_F(Peer, AnAbortForTheCookieStartsANewAssociation)
 {
@@ -384,6 +477,55 @@ TEST_F(Peer, AnErrorForTheCookieLikewiseAndThePeerIsTold)
     EXPECT_EQ(abort.to, server(2)[0]);
     EXPECT_EQ(abort.tag, init_ack{}.tag);
     EXPECT_EQ(peer->next(init_chunk, 200).to, server(2)[1]);
+}
+
+TEST_F(Peer, WhatIsLeftOfAHostComesBeforeTheNextOne)
+{
+    const addresses all = server(4), first = server(3);
+    const auto inits = connect_and_hear(hosts_of({first, {all[3]}}), first);
+    answer_and_fail(inits[0], chunk(abort_chunk, {}), {.listed = {all[1]}});
+    inits_to({all[2]});
+    for (int i : {0, 1})
+        EXPECT_EQ(paths(socket)[static_cast<std::size_t>(i)].state, BUNDLE_PATH_REFUSED)
+            << i << ", of the peer that has sent the ABORT";
+}
+
+TEST_F(Peer, AfterAStaleCookieThePeerIsAskedOnceMoreAndThenAllOfThem)
+{
+    const addresses all = server(2);
+    const auto inits = connect_and_hear(all);
+    answer_and_fail(inits[0], chunk(error_chunk, stale_cookie));
+    EXPECT_EQ(inits_to({all[0]})[0].word(4), inits[0].word(4));
+    const auto again = inits_to(all);
+    EXPECT_NE(again[0].word(4), inits[0].word(4)) << "which the first one knows";
+    peer->answer(again[1], {.tag = 77});
+    EXPECT_TRUE(completes_at(all[1], 77));
+    EXPECT_EQ(sctp_peer_set(socket), addresses{all[1]});
+}
+
+TEST_F(Peer, WithNothingElseLeftStaleCookiesAreAskedForAgain)
+{
+    auto inits = connect_and_hear(server(2));
+    peer->reply(inits[1], initiate_tag, chunk(abort_chunk, {}));
+    for (int i = 0; i < 3; i++) {
+        answer_and_fail(inits[0], chunk(error_chunk, stale_cookie));
+        inits = inits_to(server(1));
+    }
+    peer->answer(inits[0]);
+    EXPECT_TRUE(completes_at(server(1)[0]));
+}
+
+TEST_F(Peer, AHostThatRefusesAfterAStaleCookieLeavesNoTimer)
+{
+    const addresses next{server(2)[1]};
+    const auto inits = connect_and_hear(hosts_of({server(1), next}), server(1));
+    answer_and_fail(inits[0], chunk(error_chunk, stale_cookie));
+    peer->reply(inits_to(server(1))[0], initiate_tag, chunk(abort_chunk, {}));
+    // In its turns, after 0, 0.25, 0.75 and 1.75 s, each with a tag of its own.
+    std::set<std::uint32_t> tags;
+    for (int i = 0; i < 4; i++)
+        tags.insert(inits_to(next)[0].word(4));
+    EXPECT_EQ(tags.size(), 4U);
 }
 
 TEST_F(Peer, WithNothingElseLeftAnAbortForTheCookieIsEconnrefused)
