@@ -64,6 +64,7 @@ TEST_F(Setup, BothFamiliesAreTriedAtOnce)
     const auto got = timed_connect(v4 + v6);
     EXPECT_EQ(got.result, "ok");
     EXPECT_LT(got.seconds, 3 * round_trip);
+    EXPECT_EQ(sctp_peer_set(got.socket), sorted(v4 + v6)) << "whatever the winner's scope";
 }
 
 TEST_F(Setup, AllSilentIsEtimedoutAfterTheBound)
@@ -103,16 +104,22 @@ TEST_F(Setup, TheBoundIsASysctl)
     EXPECT_NEAR(got.seconds, 0.5, 0.05);
 }
 
+fd socket_with_attempts(std::uint16_t attempts)
+{
+    fd result = open_socket();
+    sctp_initmsg init{};
+    init.sinit_max_attempts = attempts;
+    if (set_option(result, IPPROTO_SCTP, SCTP_INITMSG, init) < 0)
+        net::fail("SCTP_INITMSG");
+    return result;
+}
+
 TEST_F(Setup, WhatTheProgramSaysAboutAttemptsReplacesTheBound)
 {
     const addresses all = server(2);
     const dead silent(hosts(), all);
-    fd socket = open_socket();
-    sctp_initmsg init{};
-    init.sinit_max_attempts = 3;
-    ASSERT_EQ(set_option(socket, IPPROTO_SCTP, SCTP_INITMSG, init), 0);
     const long before = counted("BundleParallelInits");
-    const auto got = timed_connect(all, std::move(socket));
+    const auto got = timed_connect(all, socket_with_attempts(3));
     EXPECT_EQ(got.result, "ETIMEDOUT");
     EXPECT_NEAR(got.seconds, 1 + 2 + 4 + 8, 1); // timers are coarse
     EXPECT_EQ(counted("BundleParallelInits") - before, 2 * (1 + 3) - 1)
@@ -183,9 +190,11 @@ TEST_F(Setup, TheRefusalsOfSomeWaitForTheOthersToAnswer)
                       "ip saddr 10.1.0.1 meta l4proto sctp "
                       "sctp chunk init-ack exists numgen inc mod "
                       "2 0 drop");
+    const long before = counted("BundleParallelInits");
     const auto got = timed_connect(near + far);
     EXPECT_EQ(got.result, "ok");
     EXPECT_NEAR(got.seconds, 1 + 2 * round_trip, 0.1) << "the second INIT, after T1-init";
+    EXPECT_EQ(counted("BundleParallelInits") - before, 3 - 1 + 1) << "to the live one alone";
 }
 
 struct icmp_kind {
@@ -251,6 +260,16 @@ TEST_F(Setup, IcmpFromAllIsTheErrorAtOnce)
         fails(range("fd01::", 3, port), kind);
 }
 
+TEST_F(Setup, OfSeveralErrorsTheOneThatTellsMostCounts)
+{
+    const addresses all = server(3);
+    const filter rejecting(hosts().router, hosts().client,
+                           rejected(all[0], "net-unreachable") +
+                               rejected(all[1], "host-unreachable"));
+    EXPECT_EQ(timed_connect(all).result, "ECONNREFUSED");
+    EXPECT_EQ(timed_connect(first(all, 2)).result, "EHOSTUNREACH");
+}
+
 TEST_F(Setup, AnAddressWithoutARouteFailsAlone)
 {
     const addresses all = addrs({"10.9.0.1", "10.1.0.1"}, port);
@@ -258,12 +277,15 @@ TEST_F(Setup, AnAddressWithoutARouteFailsAlone)
     net::ip("route add unreachable 10.9.0.0/16\n");
     const auto got = timed_connect(all);
     const auto none = timed_connect(addrs({"10.9.0.1", "10.9.0.2"}, port));
+    const auto next = timed_connect(hosts_of({{all[0]}, {all[1]}}));
     net::ip("route del unreachable 10.9.0.0/16\n");
     EXPECT_EQ(got.result, "ok");
     EXPECT_LT(got.seconds, 3 * round_trip);
     EXPECT_EQ(none.result, "ENETUNREACH");
     EXPECT_LT(none.seconds, 0.005);
-    EXPECT_TRUE(associations_become(1, hosts().client)) << "the one that is connected";
+    EXPECT_EQ(next.result, "ok") << "a host without a route makes room for the next";
+    EXPECT_LT(next.seconds, 3 * round_trip);
+    EXPECT_TRUE(associations_become(2, hosts().client)) << "those that are connected";
 }
 
 TEST_F(Setup, WithoutASourceAddressItFails)
@@ -382,12 +404,32 @@ TEST_F(Setup, AHostThatIsSlowerThanItsTimeGetsMoreNextTime)
     EXPECT_NEAR(got.seconds, 0.015 * 2 + 0.030 + 2 * round_trip, 0.01);
 }
 
+TEST_F(Setup, TheOnlyHostLeftHasItsTurnAgain)
+{
+    const net::sysctl hurry("net/sctp/bundle_host_delay", "30");
+    const fd listening = listener(server(1));
+    const filter lossy(hosts().router, hosts().client,
+                       "ip daddr 10.1.0.1 meta l4proto sctp sctp chunk init exists numgen inc mod "
+                       "2 0 drop");
+    const long before = counted("BundleSecondAttempts");
+    const auto got = timed_connect(hosts_of({other(1), server(1)}));
+    EXPECT_EQ(got.result, "ok");
+    EXPECT_NEAR(got.seconds, 0.030 + 3 * round_trip, 0.01);
+    EXPECT_EQ(counted("BundleSecondAttempts") - before, 2) << "none with the one that has failed";
+    EXPECT_NEAR(status_of(got.socket).sstat_primary.spinfo_srtt, round_trip * 1000, 2)
+        << "this association's INIT was sent once";
+}
+
 TEST_F(Setup, AllHostsSilentIsEtimedout)
 {
     const dead silent(hosts(), server(2)), also(hosts(), other(2));
-    const auto got = timed_connect(hosts_of({server(2), other(2)}));
+    const socket_address all = hosts_of({server(2), other(2)});
+    const auto got = timed_connect(all);
     EXPECT_EQ(got.result, "ETIMEDOUT");
     EXPECT_NEAR(got.seconds, 4.0, 0.1);
+    const auto limited = timed_connect(all, socket_with_attempts(1));
+    EXPECT_EQ(limited.result, "ETIMEDOUT");
+    EXPECT_NEAR(limited.seconds, 2 * (0.25 + 0.5), 0.1) << "by the rounds that the program wants";
 }
 
 // --- Limits --------------------------------------------------------------------------------------
@@ -398,9 +440,11 @@ TEST_F(Setup, WhatTheBurstHoldsBackFollowsEveryTenMilliseconds)
     const addresses all = server(5);
     const fd listening = listener(all);
     const dead silent(hosts(), first(all, 4));
+    const long before = counted("BundleParallelInits");
     const auto got = timed_connect(all);
     EXPECT_EQ(got.result, "ok");
     EXPECT_NEAR(got.seconds, 0.030 + 2 * round_trip, 0.01);
+    EXPECT_EQ(counted("BundleParallelInits") - before, 5 - 1) << "none twice";
 }
 
 TEST_F(Setup, INITsNotYetSentWhenOneIsAnsweredAreNotSent)
