@@ -70,17 +70,20 @@ std::vector<std::uint8_t> chunk(std::uint8_t type, const std::vector<std::uint8_
     return result;
 }
 
-// A cause of an ERROR or an ABORT.
-std::vector<std::uint8_t> cause(std::size_t code, const std::vector<std::uint8_t> &value = {})
+// A parameter of a chunk, or a cause of an ERROR or an ABORT.
+std::vector<std::uint8_t> parameter(std::size_t type, const std::vector<std::uint8_t> &value = {})
 {
     std::vector<std::uint8_t> result;
-    put16(result, code);
+    put16(result, type);
     put16(result, 4 + value.size());
     result.insert(result.end(), value.begin(), value.end());
+    result.resize((result.size() + 3) / 4 * 4);
     return result;
 }
-const auto out_of_resource = cause(4), restart_with_new_addresses = cause(11),
-           by_the_user = cause(12), stale_cookie = cause(3, {0, 0, 0x27, 0x10});
+const auto out_of_resource = parameter(4), restart_with_new_addresses = parameter(11),
+           by_the_user = parameter(12), stale_cookie = parameter(3, {0, 0, 0x27, 0x10});
+constexpr std::size_t random_numbers = 0x8002, chunk_list = 0x8003, hmac_algorithms = 0x8004,
+                      supported_extensions = 0x8008;
 
 // What goes into an INIT ACK; the defaults are a good one.
 struct init_ack {
@@ -90,7 +93,7 @@ struct init_ack {
     bool cookie = true;
     std::size_t cut = 0; // bytes that the length promises and that aren't there
     addresses listed{};
-    std::vector<std::uint8_t> extensions{};
+    std::vector<std::vector<std::uint8_t>> more{}; // parameters
 
     [[nodiscard]] std::vector<std::uint8_t> chunk(std::uint8_t type = init_ack_chunk) const
     {
@@ -105,12 +108,8 @@ struct init_ack {
             put16(value, 8);
             put32(value, ntohl(inet_addr(a.to_string().c_str())));
         }
-        if (!extensions.empty()) {
-            put16(value, 0x8008);
-            put16(value, 4 + extensions.size());
-            value.insert(value.end(), extensions.begin(), extensions.end());
-            value.resize((value.size() + 3) / 4 * 4);
-        }
+        for (const auto &one : more)
+            value.insert(value.end(), one.begin(), one.end());
         if (cookie) {
             put16(value, 7);
             put16(value, 12);
@@ -373,7 +372,8 @@ TEST_F(Peer, AllAnswersMalformedIsEconnrefused)
 TEST_F(Peer, AnInitAckThatIsNotTakenFailsItsAddressAlone)
 {
     const net::sysctl asconf("net/sctp/addip_enable", "1"), auth("net/sctp/auth_enable", "1");
-    const init_ack bad{.extensions = {forward_tsn_chunk, asconf_chunk, auth_chunk}};
+    const init_ack bad{
+        .more = {parameter(supported_extensions, {forward_tsn_chunk, asconf_chunk, auth_chunk})}};
     open();
     auto inits = connect_and_hear(server(3));
     peer->answer(inits[0], bad);
@@ -425,16 +425,34 @@ TEST_F(Peer, ACallThatCrossesOursIsAnsweredFromWhereItWent)
     const addresses ours = addrs({"10.0.0.1", "10.0.0.77"}, next_port()), theirs = server(2);
     ASSERT_EQ(bind_to(socket, ours), 0);
     connect_and_hear(theirs);
-    peer->send({theirs[0], ours[1], 0, init_ack{.cookie = false}.chunk(init_chunk)});
+    peer->send({theirs[1], ours[1], 0, init_ack{.cookie = false}.chunk(init_chunk)});
     const packet answer = peer->next(init_ack_chunk);
     EXPECT_EQ(answer.from, ours[1]);
-    EXPECT_EQ(answer.to, theirs[0]);
+    EXPECT_EQ(answer.to, theirs[1]);
     peer->reply(answer, answer.word(4), chunk(cookie_echo_chunk, answer.cookie()));
     EXPECT_EQ(net::wait_for(socket, POLLOUT, 500), POLLOUT);
-    EXPECT_EQ(peername(socket), theirs[0]);
-    EXPECT_EQ(sctp_peer_set(socket), addresses{theirs[0]}) << "nothing says whose the other is";
+    EXPECT_EQ(peername(socket), theirs[1]);
+    EXPECT_EQ(sctp_peer_set(socket), addresses{theirs[1]}) << "nothing says whose the other is";
     socket.reset();
     net::ip("addr del 10.0.0.77/24 dev r\n");
+}
+
+TEST_F(Peer, WhatAnotherOneWantedAuthenticatedIsForgotten)
+{
+    const net::sysctl auth("net/sctp/auth_enable", "1");
+    const auto able = parameter(supported_extensions, {auth_chunk}),
+               random = parameter(random_numbers, std::vector<std::uint8_t>(32)),
+               hmacs = parameter(hmac_algorithms, {0, SCTP_AUTH_HMAC_ID_SHA1});
+    open();
+    const auto inits = connect_and_hear(server(2));
+    answer_and_fail(inits[0], chunk(abort_chunk, {}),
+                    {.more = {able, random, hmacs, parameter(chunk_list, {data_chunk})}});
+    peer->answer(inits_to({server(2)[1]})[0], {.more = {able, random, hmacs}});
+    EXPECT_TRUE(completes_at(server(2)[1]));
+    sctp_authchunks wanted{};
+    socklen_t length = sizeof(wanted);
+    ASSERT_EQ(getsockopt(socket, IPPROTO_SCTP, SCTP_PEER_AUTH_CHUNKS, &wanted, &length), 0);
+    EXPECT_EQ(wanted.gauth_number_of_chunks, 0U);
 }
 
 // --- After the answer ----------------------------------------------------------------------------
@@ -515,17 +533,52 @@ TEST_F(Peer, WithNothingElseLeftStaleCookiesAreAskedForAgain)
     EXPECT_TRUE(completes_at(server(1)[0]));
 }
 
-TEST_F(Peer, AHostThatRefusesAfterAStaleCookieLeavesNoTimer)
+TEST_F(Peer, ARefusalAfterAStaleCookieMakesRoomAtOnceAndLeavesNoTimer)
 {
-    const addresses next{server(2)[1]};
-    const auto inits = connect_and_hear(hosts_of({server(1), next}), server(1));
+    const addresses all = server(3);
+    const auto inits = connect_and_hear(hosts_of({server(2), {all[2]}}), server(2));
     answer_and_fail(inits[0], chunk(error_chunk, stale_cookie));
-    peer->reply(inits_to(server(1))[0], initiate_tag, chunk(abort_chunk, {}));
-    // In its turns, after 0, 0.25, 0.75 and 1.75 s, each with a tag of its own.
-    std::set<std::uint32_t> tags;
-    for (int i = 0; i < 4; i++)
-        tags.insert(inits_to(next)[0].word(4));
-    EXPECT_EQ(tags.size(), 4U);
+    peer->reply(inits_to({all[0]})[0], initiate_tag, chunk(abort_chunk, {}));
+    const double start = now();
+    inits_to({all[1]});
+    EXPECT_LT(now() - start, 2 * round_trip);
+    for (const address &turn : {all[2], all[1], all[2]}) // after 0.25, 0.5 and 1 s
+        inits_to({turn});
+}
+
+TEST_F(Peer, EachPeerMayHaveOneStaleCookie)
+{
+    const addresses all = server(3);
+    const auto goes_stale = [&](const packet &init) {
+        answer_and_fail(init, chunk(error_chunk, stale_cookie));
+    };
+    goes_stale(connect_and_hear(all)[0]);
+    goes_stale(inits_to({all[0]})[0]);
+    goes_stale(inits_to({all[1], all[2]})[0]);
+    inits_to({all[1]});
+}
+
+TEST_F(Peer, TheNextAssociationHasAllOfItsTime)
+{
+    const addresses all = server(2);
+    connect_and_hear(all);
+    answer_and_fail(inits_to(all)[0], chunk(abort_chunk, {})); // T1-init is 2 s
+    inits_to({all[1]});
+    double start = now();
+    inits_to({all[1]});
+    EXPECT_NEAR(now() - start, 1, 0.15);
+
+    open();
+    const auto inits = connect_and_hear(all);
+    peer->answer(inits[0]);
+    const packet echo = peer->next(cookie_echo_chunk);
+    poll(nullptr, 0, 500); // of T1-cookie's second
+    peer->reply(echo, initiate_tag, chunk(abort_chunk, {}));
+    peer->answer(inits_to({all[1]})[0]);
+    peer->next(cookie_echo_chunk);
+    start = now();
+    peer->next(cookie_echo_chunk);
+    EXPECT_NEAR(now() - start, 1, 0.15);
 }
 
 TEST_F(Peer, WithNothingElseLeftAnAbortForTheCookieIsEconnrefused)
