@@ -104,11 +104,12 @@ TEST_F(Setup, TheBoundIsASysctl)
     EXPECT_NEAR(got.seconds, 0.5, 0.05);
 }
 
-fd socket_with_attempts(std::uint16_t attempts)
+fd socket_with_attempts(std::uint16_t attempts, std::uint16_t longest = 0)
 {
     fd result = open_socket();
     sctp_initmsg init{};
     init.sinit_max_attempts = attempts;
+    init.sinit_max_init_timeo = longest;
     if (set_option(result, IPPROTO_SCTP, SCTP_INITMSG, init) < 0)
         net::fail("SCTP_INITMSG");
     return result;
@@ -124,6 +125,9 @@ TEST_F(Setup, WhatTheProgramSaysAboutAttemptsReplacesTheBound)
     EXPECT_NEAR(got.seconds, 1 + 2 + 4 + 8, 1); // timers are coarse
     EXPECT_EQ(counted("BundleParallelInits") - before, 2 * (1 + 3) - 1)
         << "n * (1 + Max.Init.Retransmits) INITs, of which the first isn't counted";
+    const auto limited = timed_connect(all, socket_with_attempts(3, 1500));
+    EXPECT_EQ(limited.result, "ETIMEDOUT");
+    EXPECT_NEAR(limited.seconds, 1 + 1.5 + 1.5 + 1.5, 0.5);
 }
 
 TEST_F(Setup, OrdinarySocketsHaveNoBoundButAllAddressesAtOnce)
@@ -427,8 +431,10 @@ TEST_F(Setup, AllHostsSilentIsEtimedout)
     const auto got = timed_connect(all);
     EXPECT_EQ(got.result, "ETIMEDOUT");
     EXPECT_NEAR(got.seconds, 4.0, 0.1);
+    const filter rejecting(hosts().router, hosts().client,
+                           rejected(server(1)[0], "host-unreachable"));
     const auto limited = timed_connect(all, socket_with_attempts(1));
-    EXPECT_EQ(limited.result, "ETIMEDOUT");
+    EXPECT_EQ(limited.result, "ETIMEDOUT") << "that one is unreachable counts less";
     EXPECT_NEAR(limited.seconds, 2 * (0.25 + 0.5), 0.1) << "by the rounds that the program wants";
 }
 
@@ -477,6 +483,21 @@ TEST_F(Setup, TheRateHoldsForAThousandSockets)
     const auto sent = static_cast<double>(counted("BundleParallelInits") - before);
     EXPECT_LE(sent, 1000 * (seconds + 0.1));
     EXPECT_GE(sent, 1000 * (seconds - 0.1));
+}
+
+TEST_F(Setup, WhatIsHeldBackMayLoseItsRoute)
+{
+    const net::sysctl rate("net/sctp/bundle_init_rate", "10"); // 0.1 s each
+    const addresses all = addrs({"10.1.0.1", "10.1.0.2", "10.9.0.1"}, port);
+    fd socket = open_socket();
+    nonblocking(socket);
+    ASSERT_EQ(outcome(connect_to(socket, all)), "EINPROGRESS");
+    EXPECT_TRUE(
+        net::eventually([&] { return paths(socket)[1].state == BUNDLE_PATH_REFUSED; }, 500));
+    net::ip("route add unreachable 10.9.0.0/16\n");
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 50) & POLLERR);
+    net::ip("route del unreachable 10.9.0.0/16\n");
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
 }
 
 TEST_F(Setup, LimitsOutOfRangeAreRefused)
