@@ -173,12 +173,12 @@ TEST_F(Handshake, AnAddressCanBeAddedAfterwards)
 {
     const auto asconf = everywhere("addip_enable", "1"),
                alone = everywhere("addip_noauth_enable", "1");
-    const addresses all = server(3), ours = addrs({"10.0.0.1", "fd00::1"}, next_port());
-    const fd listening = listener(all);
-    const dead silent(hosts(), {all[0]});
+    const addresses ours = addrs({"10.0.0.1", "fd00::1"}, next_port());
+    const filter late = good_answers_late(), deaf = bad_is_deaf();
+    const fd unlucky = listener(hosts().other, bad()), listening = listener(good());
     fd socket = open_socket();
     ASSERT_EQ(bind_to(socket, addresses{ours[0]}), 0);
-    const auto got = timed_connect(all, std::move(socket));
+    const auto got = timed_connect(bad() + good(), std::move(socket));
     ASSERT_EQ(got.result, "ok");
     const fd accepted = hosts().server.in(hosts().client, [&] { return accept(listening); });
     EXPECT_EQ(sctp_peer_set(accepted).size(), 1U);
@@ -229,7 +229,9 @@ TEST_F(Handshake, AServerWhoseCookiesAreAlwaysStaleIsLeftForAnother)
     EXPECT_LT(got.seconds, 1);
     EXPECT_EQ(peername(got.socket), good()[0]);
     EXPECT_EQ(sctp_peer_set(got.socket), good());
-    EXPECT_EQ(timed_connect(bad()).result, "ETIMEDOUT");
+    const auto none = timed_connect(bad());
+    EXPECT_EQ(none.result, "ETIMEDOUT");
+    EXPECT_EQ(paths(none.socket)[0].state, BUNDLE_PATH_TIMED_OUT);
 }
 
 TEST_F(Handshake, AHostThatRestartsMeanwhileIsLeftForTheNext)

@@ -11,7 +11,8 @@ using namespace sctp;
 
 constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, abort_chunk = 6,
                        error_chunk = 9, cookie_echo_chunk = 10, cookie_ack_chunk = 11,
-                       auth_chunk = 15, forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
+                       shutdown_chunk = 7, auth_chunk = 15, forward_tsn_chunk = 0xc0,
+                       asconf_chunk = 0xc1;
 
 // CRC32c, RFC 9260, appendix A.
 std::uint32_t crc32c(std::span<const std::uint8_t> data)
@@ -37,12 +38,12 @@ struct packet {
         std::memcpy(&value, &chunks.at(at), sizeof(value));
         return ntohl(value);
     }
-    // An INIT ACK's.
-    [[nodiscard]] std::vector<std::uint8_t> cookie() const
+    // A parameter's value, of an INIT or an INIT ACK.
+    [[nodiscard]] std::vector<std::uint8_t> parameter(std::uint32_t type) const
     {
         for (std::size_t at = 20;;) {
             const std::size_t length = word(at) & 0xffff;
-            if (word(at) >> 16 == 7)
+            if (word(at) >> 16 == type)
                 return {chunks.begin() + static_cast<long>(at) + 4,
                         chunks.begin() + static_cast<long>(at + length)};
             at += (length + 3) / 4 * 4;
@@ -82,8 +83,8 @@ std::vector<std::uint8_t> parameter(std::size_t type, const std::vector<std::uin
 }
 const auto out_of_resource = parameter(4), restart_with_new_addresses = parameter(11),
            by_the_user = parameter(12), stale_cookie = parameter(3, {0, 0, 0x27, 0x10});
-constexpr std::size_t random_numbers = 0x8002, chunk_list = 0x8003, hmac_algorithms = 0x8004,
-                      supported_extensions = 0x8008;
+constexpr std::size_t state_cookie = 7, random_numbers = 0x8002, chunk_list = 0x8003,
+                      hmac_algorithms = 0x8004, supported_extensions = 0x8008;
 
 // What goes into an INIT ACK; the defaults are a good one.
 struct init_ack {
@@ -111,10 +112,8 @@ struct init_ack {
         for (const auto &one : more)
             value.insert(value.end(), one.begin(), one.end());
         if (cookie) {
-            put16(value, 7);
-            put16(value, 12);
-            put32(value, 0xc00c1e00);
-            put32(value, 0);
+            const auto one = parameter(state_cookie, std::vector<std::uint8_t>(8));
+            value.insert(value.end(), one.begin(), one.end());
         }
         auto result = ::chunk(type, value);
         result.resize(result.size() - cut);
@@ -157,6 +156,7 @@ class raw_peer {
             packet p{addr(text(ip.saddr), port(at)), addr(text(ip.daddr), port(at + 2)), 0, {}};
             p.tag = static_cast<std::uint32_t>(port(at + 4)) << 16 | port(at + 6);
             p.chunks.assign(room.begin() + static_cast<long>(at) + 12, room.begin() + n);
+            heard[p.type()]++;
             if (p.type() == type)
                 return p;
         }
@@ -211,6 +211,8 @@ class raw_peer {
         reply(init, init.word(4), with.chunk());
     }
 
+    std::map<std::uint8_t, int> heard; // how many packets of each first chunk
+
   private:
     filter silence_;
     fd socket_;
@@ -232,9 +234,9 @@ class Peer : public Setup {
         peer.reset();
     }
 
-    void open()
+    void open(int type = SOCK_STREAM)
     {
-        socket = open_socket();
+        socket = open_socket(type);
         nonblocking(socket);
     }
 
@@ -429,9 +431,10 @@ TEST_F(Peer, ACallThatCrossesOursIsAnsweredFromWhereItWent)
     const packet answer = peer->next(init_ack_chunk);
     EXPECT_EQ(answer.from, ours[1]);
     EXPECT_EQ(answer.to, theirs[1]);
-    peer->reply(answer, answer.word(4), chunk(cookie_echo_chunk, answer.cookie()));
+    peer->reply(answer, answer.word(4), chunk(cookie_echo_chunk, answer.parameter(state_cookie)));
     EXPECT_EQ(net::wait_for(socket, POLLOUT, 500), POLLOUT);
     EXPECT_EQ(peername(socket), theirs[1]);
+    EXPECT_EQ(paths(socket)[1].state, BUNDLE_PATH_WON);
     EXPECT_EQ(sctp_peer_set(socket), addresses{theirs[1]}) << "nothing says whose the other is";
     socket.reset();
     net::ip("addr del 10.0.0.77/24 dev r\n");
@@ -439,7 +442,7 @@ TEST_F(Peer, ACallThatCrossesOursIsAnsweredFromWhereItWent)
 
 TEST_F(Peer, WhatAnotherOneWantedAuthenticatedIsForgotten)
 {
-    const net::sysctl auth("net/sctp/auth_enable", "1");
+    const net::sysctl auth("net/sctp/auth_enable", "1"), asconf("net/sctp/addip_enable", "1");
     const auto able = parameter(supported_extensions, {auth_chunk}),
                random = parameter(random_numbers, std::vector<std::uint8_t>(32)),
                hmacs = parameter(hmac_algorithms, {0, SCTP_AUTH_HMAC_ID_SHA1});
@@ -447,12 +450,60 @@ TEST_F(Peer, WhatAnotherOneWantedAuthenticatedIsForgotten)
     const auto inits = connect_and_hear(server(2));
     answer_and_fail(inits[0], chunk(abort_chunk, {}),
                     {.more = {able, random, hmacs, parameter(chunk_list, {data_chunk})}});
-    peer->answer(inits_to({server(2)[1]})[0], {.more = {able, random, hmacs}});
+    const packet again = inits_to({server(2)[1]})[0];
+    EXPECT_NE(again.parameter(random_numbers), inits[0].parameter(random_numbers));
+    peer->answer(again, {.more = {able, random, hmacs}});
     EXPECT_TRUE(completes_at(server(2)[1]));
     sctp_authchunks wanted{};
     socklen_t length = sizeof(wanted);
     ASSERT_EQ(getsockopt(socket, IPPROTO_SCTP, SCTP_PEER_AUTH_CHUNKS, &wanted, &length), 0);
     EXPECT_EQ(wanted.gauth_number_of_chunks, 0U);
+
+    // One that can do ASCONF, which takes AUTH, then one that can do neither.
+    open();
+    const packet init = connect_and_hear(server(2))[0];
+    answer_and_fail(
+        init, chunk(abort_chunk, {}),
+        {.more = {parameter(supported_extensions, {asconf_chunk, auth_chunk}), random, hmacs}});
+    peer->answer(inits_to({server(2)[1]})[0]);
+    EXPECT_TRUE(completes_at(server(2)[1]));
+}
+
+TEST_F(Peer, WhatWasAskedForIsThePeersWhateverItsScope)
+{
+    const addresses all = addrs({"198.51.100.1", "10.1.0.1"}, port);
+    hosts().route("route add 198.51.100.1 via 10.0.1.1\n");
+    hosts().server.in(hosts().client, [] { net::ip("addr add 198.51.100.1/32 dev lo\n"); });
+    peer->answer(connect_and_hear(all)[0], {.listed = {all[1]}});
+    EXPECT_TRUE(completes_at(all[0]));
+    EXPECT_EQ(sctp_peer_set(socket), sorted(all));
+    hosts().server.in(hosts().client, [] { net::ip("addr del 198.51.100.1/32 dev lo\n"); });
+    hosts().route("route del 198.51.100.1 via 10.0.1.1\n");
+}
+
+TEST_F(Peer, INITsHeldBackAreNotSentAfterAStaleCookieEither)
+{
+    const net::sysctl burst("net/sctp/bundle_init_burst", "1");
+    const addresses all = server(6);
+    const packet init = connect_and_hear(socket_address(all), server(1))[0];
+    peer->answer(init);
+    peer->reply(init, initiate_tag, chunk(error_chunk, stale_cookie)); // before it is sent
+    while (const auto next = peer->hear(init_chunk, 200))
+        EXPECT_NE(next->to, all.back());
+}
+
+TEST_F(Peer, DataGoesOnlyWithACookieThatNobodyElseCanTake)
+{
+    const addresses all = server(2);
+    const std::size_t alone = 12;
+    for (const bool others : {true, false}) {
+        open(SOCK_SEQPACKET);
+        ASSERT_EQ(outcome(sendto(socket, all, "once", MSG_DONTWAIT)), "ok");
+        peer->answer(inits_to(all)[0], {.listed = others ? addresses{} : addresses{all[1]}});
+        EXPECT_EQ(peer->next(cookie_echo_chunk).chunks.size() == alone, others);
+        EXPECT_EQ(peer->next(cookie_echo_chunk).chunks.size(), alone)
+            << "again, perhaps to several addresses";
+    }
 }
 
 // --- After the answer ----------------------------------------------------------------------------
@@ -473,15 +524,21 @@ TEST_F(Peer, AnAbortForTheCookieStartsANewAssociation)
 {
     const auto inits = connect_and_hear(server(3));
     const std::uint32_t before = inits[0].word(4);
-    answer_and_fail(inits[1], chunk(abort_chunk, {}));
+    answer_and_fail(inits[1], chunk(abort_chunk, {}), {.streams = 1});
 
     // Not the one that was lost.
     const auto again = inits_to({server(3)[0], server(3)[2]});
     EXPECT_NE(again[0].word(4), before) << "a tag of its own";
     EXPECT_NE(again[0].word(16), inits[0].word(16)) << "and a TSN";
+    EXPECT_EQ(again[0].word(12), inits[0].word(12)) << "as many streams";
 
     peer->answer(inits[0]); // late, to the one that is no more
+    auto reflected = chunk(abort_chunk, {});
+    reflected[1] = 1;
+    peer->reply(again[0], init_ack{}.tag, reflected); // with the former peer's tag
     EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
+    EXPECT_EQ(paths(socket)[0].state, BUNDLE_PATH_TRYING);
+    EXPECT_EQ(peer->heard[abort_chunk], 0) << "who sends an ABORT needs none";
     peer->answer(again[1], {.tag = 77});
     EXPECT_TRUE(completes_at(server(3)[2], 77));
     EXPECT_EQ(paths(socket)[1].state, BUNDLE_PATH_REFUSED);
@@ -542,7 +599,8 @@ TEST_F(Peer, ARefusalAfterAStaleCookieMakesRoomAtOnceAndLeavesNoTimer)
     const double start = now();
     inits_to({all[1]});
     EXPECT_LT(now() - start, 2 * round_trip);
-    for (const address &turn : {all[2], all[1], all[2]}) // after 0.25, 0.5 and 1 s
+    // After 0.25, 0.5, 1 and 1.5 s.
+    for (const address &turn : {all[2], all[1], all[2], all[1]})
         inits_to({turn});
 }
 
@@ -605,18 +663,24 @@ TEST_F(Peer, TheRestartThatALateInitSeemsToBeIsIgnored)
     aborts(by_the_user); // that is meant
     EXPECT_TRUE(net::wait_for(socket, POLLIN, 200) & POLLERR);
     EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNRESET);
+    EXPECT_EQ(paths(socket)[1].state, BUNDLE_PATH_WON) << "as it was";
 }
 
 TEST_F(Peer, LikewiseWhenItIsBeingShutDown)
 {
-    const auto inits = connect_and_hear(server(2));
-    peer->answer(inits[1]);
-    ASSERT_TRUE(completes_at(server(2)[1]));
-    ASSERT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
-    ASSERT_EQ(outcome(shutdown(socket, SHUT_WR)), "ok");
-    EXPECT_TRUE(peer->hears(data_chunk, 200));
-    peer->reply(inits[1], initiate_tag, chunk(abort_chunk, restart_with_new_addresses));
-    EXPECT_TRUE(peer->hears(data_chunk, 3000)) << "again, as nothing has acknowledged it";
+    for (const std::uint8_t last : {data_chunk, shutdown_chunk}) {
+        open();
+        const auto inits = connect_and_hear(server(2));
+        peer->answer(inits[1]);
+        ASSERT_TRUE(completes_at(server(2)[1]));
+        if (last == data_chunk) {
+            ASSERT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
+        }
+        ASSERT_EQ(outcome(shutdown(socket, SHUT_WR)), "ok");
+        EXPECT_TRUE(peer->hears(last, 200));
+        peer->reply(inits[1], initiate_tag, chunk(abort_chunk, restart_with_new_addresses));
+        EXPECT_TRUE(peer->hears(last, 3000)) << "again, as nothing has acknowledged it";
+    }
 }
 
 } // namespace
