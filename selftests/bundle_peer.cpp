@@ -9,10 +9,10 @@ namespace {
 
 using namespace sctp;
 
-constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, abort_chunk = 6,
-                       error_chunk = 9, cookie_echo_chunk = 10, cookie_ack_chunk = 11,
-                       shutdown_chunk = 7, auth_chunk = 15, forward_tsn_chunk = 0xc0,
-                       asconf_chunk = 0xc1;
+constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, sack_chunk = 3,
+                       abort_chunk = 6, error_chunk = 9, cookie_echo_chunk = 10,
+                       cookie_ack_chunk = 11, shutdown_chunk = 7, auth_chunk = 15,
+                       forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
 
 // CRC32c, RFC 9260, appendix A.
 std::uint32_t crc32c(std::span<const std::uint8_t> data)
@@ -124,8 +124,9 @@ struct init_ack {
 // A host's SCTP by raw packets. The kernel's own there is kept from answering.
 class raw_peer {
   public:
-    raw_peer(const net::netns &where, const net::netns &home)
-        : silence_(where, home, "meta mark != 1 sctp chunk abort exists drop", "output")
+    raw_peer(const net::netns &where, const net::netns &home, std::uint16_t port)
+        : port_(port),
+          silence_(where, home, "meta mark != 1 sctp chunk abort exists drop", "output")
     {
         where.in(home, [&] {
             socket_ = fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_SCTP));
@@ -136,7 +137,7 @@ class raw_peer {
         });
     }
 
-    // The next packet whose first chunk is of this type, if there is one.
+    // The next packet to its port whose first chunk is of this type, if there is one.
     std::optional<packet> hear(std::uint8_t type, int milliseconds)
     {
         for (;;) {
@@ -156,6 +157,8 @@ class raw_peer {
             packet p{addr(text(ip.saddr), port(at)), addr(text(ip.daddr), port(at + 2)), 0, {}};
             p.tag = static_cast<std::uint32_t>(port(at + 4)) << 16 | port(at + 6);
             p.chunks.assign(room.begin() + static_cast<long>(at) + 12, room.begin() + n);
+            if (p.to.port() != port_)
+                continue; // of an association that a test before has left
             heard[p.type()]++;
             if (p.type() == type)
                 return p;
@@ -214,6 +217,7 @@ class raw_peer {
     std::map<std::uint8_t, int> heard; // how many packets of each first chunk
 
   private:
+    std::uint16_t port_;
     filter silence_;
     fd socket_;
 };
@@ -225,7 +229,7 @@ class Peer : public Setup {
         Setup::SetUp();
         if (HasFatalFailure() || IsSkipped())
             return;
-        peer = std::make_unique<raw_peer>(hosts().server, hosts().client);
+        peer = std::make_unique<raw_peer>(hosts().server, hosts().client, port);
         open();
     }
     void TearDown() override
@@ -501,8 +505,10 @@ TEST_F(Peer, DataGoesOnlyWithACookieThatNobodyElseCanTake)
         ASSERT_EQ(outcome(sendto(socket, all, "once", MSG_DONTWAIT)), "ok");
         peer->answer(inits_to(all)[0], {.listed = others ? addresses{} : addresses{all[1]}});
         EXPECT_EQ(peer->next(cookie_echo_chunk).chunks.size() == alone, others);
-        EXPECT_EQ(peer->next(cookie_echo_chunk).chunks.size(), alone)
-            << "again, perhaps to several addresses";
+        for (int i = others ? 1 : 0; i < 2; i++)
+            EXPECT_EQ(peer->next(cookie_echo_chunk).chunks.size(), alone)
+                << "again, perhaps to several addresses";
+        EXPECT_EQ(peer->heard[data_chunk], 0);
     }
 }
 
@@ -590,6 +596,21 @@ TEST_F(Peer, WithNothingElseLeftStaleCookiesAreAskedForAgain)
     EXPECT_TRUE(completes_at(server(1)[0]));
 }
 
+TEST_F(Peer, AStaleCookieAfterTheLastAttemptIsEtimedout)
+{
+    sctp_initmsg init{};
+    init.sinit_max_attempts = 1;
+    ASSERT_EQ(set_option(socket, IPPROTO_SCTP, SCTP_INITMSG, init), 0);
+    const auto inits = connect_and_hear(server(2));
+    peer->answer(inits[0], {.listed = {server(2)[1]}});
+    for (int i = 0; i < 2; i++)
+        peer->next(cookie_echo_chunk);
+    peer->reply(inits[0], initiate_tag, chunk(error_chunk, stale_cookie));
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 200) & POLLERR);
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+    EXPECT_EQ(paths(socket)[0].state, BUNDLE_PATH_TIMED_OUT);
+}
+
 TEST_F(Peer, ARefusalAfterAStaleCookieMakesRoomAtOnceAndLeavesNoTimer)
 {
     const addresses all = server(3);
@@ -614,6 +635,23 @@ TEST_F(Peer, EachPeerMayHaveOneStaleCookie)
     goes_stale(inits_to({all[0]})[0]);
     goes_stale(inits_to({all[1], all[2]})[0]);
     inits_to({all[1]});
+}
+
+TEST_F(Peer, WhatTheNextPeerAcknowledgesIsNotSentAgain)
+{
+    for (int i = 0; i < 8; i++) { // the second TSN is above the first one or below
+        open();
+        answer_and_fail(connect_and_hear(server(2))[0], chunk(abort_chunk, {}));
+        peer->answer(inits_to({server(2)[1]})[0]);
+        ASSERT_TRUE(completes_at(server(2)[1]));
+        ASSERT_EQ(outcome(::send(socket, "x", 1, 0)), "ok");
+        const packet data = peer->next(data_chunk);
+        std::vector<std::uint8_t> value;
+        for (const std::uint32_t word : {data.word(4), 65536U, 0U})
+            put32(value, word);
+        peer->reply(data, initiate_tag, chunk(sack_chunk, value));
+        EXPECT_FALSE(peer->hears(data_chunk, 1500)) << i;
+    }
 }
 
 TEST_F(Peer, TheNextAssociationHasAllOfItsTime)

@@ -276,12 +276,16 @@ TEST_F(Setup, OfSeveralErrorsTheOneThatTellsMostCounts)
 
 TEST_F(Setup, AnAddressWithoutARouteFailsAlone)
 {
-    const addresses all = addrs({"10.9.0.1", "10.1.0.1"}, port);
+    const addresses all = addrs({"10.9.0.1", "10.1.0.2", "10.1.0.1"}, port);
+    const net::sysctl burst("net/sctp/bundle_init_burst", "1");
     const fd listening = listener(server(1));
+    const dead silent(hosts(), {all[1]});
     net::ip("route add unreachable 10.9.0.0/16\n");
+    const long before = counted("BundleAddrsFailed");
     const auto got = timed_connect(all);
+    EXPECT_EQ(counted("BundleAddrsFailed") - before, 1) << "once, though INITs were held back";
     const auto none = timed_connect(addrs({"10.9.0.1", "10.9.0.2"}, port));
-    const auto next = timed_connect(hosts_of({{all[0]}, {all[1]}}));
+    const auto next = timed_connect(hosts_of({{all[0]}, {all[2]}}));
     net::ip("route del unreachable 10.9.0.0/16\n");
     EXPECT_EQ(got.result, "ok");
     EXPECT_LT(got.seconds, 3 * round_trip);
