@@ -10,9 +10,9 @@ namespace {
 using namespace sctp;
 
 constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, sack_chunk = 3,
-                       abort_chunk = 6, error_chunk = 9, cookie_echo_chunk = 10,
-                       cookie_ack_chunk = 11, shutdown_chunk = 7, auth_chunk = 15,
-                       forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
+                       abort_chunk = 6, shutdown_chunk = 7, shutdown_ack_chunk = 8, error_chunk = 9,
+                       cookie_echo_chunk = 10, cookie_ack_chunk = 11, shutdown_complete_chunk = 14,
+                       auth_chunk = 15, forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
 
 // CRC32c, RFC 9260, appendix A.
 std::uint32_t crc32c(std::span<const std::uint8_t> data)
@@ -553,11 +553,15 @@ TEST_F(Peer, AnAbortForTheCookieStartsANewAssociation)
 TEST_F(Peer, AnErrorForTheCookieLikewiseAndThePeerIsTold)
 {
     const auto inits = connect_and_hear(server(2));
-    answer_and_fail(inits[0], chunk(error_chunk, out_of_resource));
+    auto failure = chunk(error_chunk, out_of_resource);
+    const auto more = chunk(shutdown_ack_chunk, {}); // for an association that is no more
+    failure.insert(failure.end(), more.begin(), more.end());
+    answer_and_fail(inits[0], failure);
     const packet abort = peer->next(abort_chunk, 200);
     EXPECT_EQ(abort.to, server(2)[0]);
     EXPECT_EQ(abort.tag, init_ack{}.tag);
     EXPECT_EQ(peer->next(init_chunk, 200).to, server(2)[1]);
+    EXPECT_FALSE(peer->hears(shutdown_complete_chunk, 200));
 }
 
 TEST_F(Peer, WhatIsLeftOfAHostComesBeforeTheNextOne)
