@@ -588,6 +588,16 @@ TEST_F(Peer, AfterAStaleCookieThePeerIsAskedOnceMoreAndThenAllOfThem)
     EXPECT_EQ(sctp_peer_set(socket), addresses{all[1]});
 }
 
+TEST_F(Peer, WhatIsQueuedOutlivesAStaleCookie)
+{
+    open(SOCK_SEQPACKET);
+    ASSERT_EQ(outcome(sendto(socket, server(2), "once", MSG_DONTWAIT)), "ok");
+    answer_and_fail(inits_to(server(2))[0], chunk(error_chunk, stale_cookie));
+    peer->answer(inits_to(server(1))[0]);
+    peer->reply(peer->next(cookie_echo_chunk), initiate_tag, chunk(cookie_ack_chunk, {}));
+    EXPECT_TRUE(peer->hears(data_chunk, 200));
+}
+
 TEST_F(Peer, WithNothingElseLeftStaleCookiesAreAskedForAgain)
 {
     auto inits = connect_and_hear(server(2));
