@@ -693,11 +693,13 @@ TEST_F(Peer, TheNextAssociationHasAllOfItsTime)
 
 TEST_F(Peer, WithNothingElseLeftAnAbortForTheCookieIsEconnrefused)
 {
-    const auto inits = connect_and_hear(server(2));
+    const auto inits = connect_and_hear(server(3));
     peer->reply(inits[0], initiate_tag, chunk(abort_chunk, {}));
-    answer_and_fail(inits[1], chunk(abort_chunk, {}));
+    answer_and_fail(inits[1], chunk(abort_chunk, {}), {.listed = {server(3)[2]}});
     EXPECT_TRUE(net::wait_for(socket, POLLOUT, 500) & POLLERR);
     EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+    for (const path &p : paths(socket))
+        EXPECT_EQ(p.state, BUNDLE_PATH_REFUSED) << p.addr.to_string();
 }
 
 TEST_F(Peer, TheRestartThatALateInitSeemsToBeIsIgnored)
