@@ -51,9 +51,15 @@ module: ## build bundle.ko alone, against the built tree KDIR=... that has our p
 	@tools/module-build "$(KDIR)"
 
 .PHONY: selftests
-selftests: patches-apply ## build the selftests and benchmarks
+selftests: patches-apply tools ## build the selftests and benchmarks
 	@$(step) selftests $(MAKE) -j$(shell nproc) -C selftests CXX="ccache g++"
 	@$(step) bench $(MAKE) -C bench CXX="ccache g++"
+
+.PHONY: tools tools-install
+tools: deps ## build the command-line tool, build/tools/bundle
+	@$(step) tools $(MAKE) -j$(shell nproc) -C tools/bundle CXX="ccache g++"
+tools-install: tools ## put it, its manual pages and its completion into DESTDIR=..., /usr/local
+	@$(MAKE) -s -C tools/bundle install
 
 .PHONY: run
 run: kernel glibc ## build, boot, and show unmodified programs over three paths, the first one dead
