@@ -45,6 +45,7 @@ int main(int argc, char **argv)
         return std::string("bundle: ") + error.what() + "\nbundle --help shows the usage\n";
     });
     add_resolve(app, chosen);
+    add_connect(app, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
