@@ -49,11 +49,16 @@ std::optional<::sctp_status> status_of(int fd, ::sctp_assoc_t id)
     return status;
 }
 
+/** As it is usually written: IPv4 unmapped, and a scope only where one is needed. */
+bundle::address usual(const bundle::address &a)
+{
+    return a.to_string().starts_with("fe80:") ? a : a.plain().with_scope_id(0);
+}
+
 bundle::address address_in(const ::sockaddr_storage &storage)
 {
-    return bundle::address::from(std::as_bytes(std::span(&storage, 1)))
-        .value_or(bundle::address())
-        .plain();
+    return usual(
+        bundle::address::from(std::as_bytes(std::span(&storage, 1))).value_or(bundle::address()));
 }
 
 } // namespace
@@ -69,6 +74,8 @@ std::string path_state_name(int state)
         return "active";
     case SCTP_UNCONFIRMED:
         return "unconfirmed";
+    case SCTP_UNKNOWN:
+        return "unknown";
     default:
         return std::to_string(state);
     }
@@ -89,7 +96,7 @@ std::vector<path> paths_of(int fd, ::sctp_assoc_t id)
         info.spinfo_assoc_id = id;
         info.spinfo_address = storage;
         socklen_t length = sizeof(info);
-        path p{a.plain(), SCTP_UNKNOWN, a.plain() == address_in(primary), {}, {}};
+        path p{usual(a), SCTP_UNKNOWN, usual(a) == address_in(primary), {}, {}};
         if (::getsockopt(fd, IPPROTO_SCTP, SCTP_GET_PEER_ADDR_INFO, &info, &length) == 0) {
             p.state = info.spinfo_state;
             if (info.spinfo_srtt != 0)
@@ -105,7 +112,7 @@ std::vector<bundle::address> local_addresses_of(int fd, ::sctp_assoc_t id)
 {
     std::vector<bundle::address> result;
     for (const bundle::address &a : addresses_of(fd, SCTP_GET_LOCAL_ADDRS, id))
-        result.push_back(a.plain());
+        result.push_back(usual(a));
     return result;
 }
 

@@ -26,7 +26,7 @@ struct path {
     std::optional<std::chrono::milliseconds> rto; ///< until a loss is assumed
 };
 
-/** "active", "unconfirmed", "failing" or "inactive", or the number. */
+/** "active", "unconfirmed", "failing", "inactive" or "unknown", or the number. */
 [[nodiscard]] std::string path_state_name(int state);
 
 /**

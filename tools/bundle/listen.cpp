@@ -146,6 +146,31 @@ std::optional<guest> next_guest(const std::vector<listener> &listeners, double t
     }
 }
 
+/** Reports how a guest's paths change, until all are known to work or not to. */
+class path_watcher {
+  public:
+    path_watcher(int fd, const reporter &report) : fd_(fd), report_(report), known_(paths_of(fd)) {}
+
+    bool operator()()
+    {
+        std::vector<path> now = paths_of(fd_);
+        for (const path &p : now)
+            if (std::ranges::none_of(
+                    known_, [&p](const path &k) { return k.peer == p.peer && k.state == p.state; }))
+                report_.event(clock::now() - start_, p.peer.to_string(), path_state_name(p.state),
+                              p.state == SCTP_ACTIVE ? style::good : style::plain);
+        known_ = std::move(now);
+        return std::ranges::any_of(known_,
+                                   [](const path &p) { return p.state == SCTP_UNCONFIRMED; });
+    }
+
+  private:
+    int fd_;
+    const reporter &report_;
+    clock::time_point start_ = clock::now();
+    std::vector<path> known_;
+};
+
 int run(const options &o)
 {
     const reporter report(o.quiet);
@@ -162,8 +187,11 @@ int run(const options &o)
                      style::good);
         if (who->protocol == IPPROTO_SCTP)
             report.paths(who->socket.get());
+        std::function<bool()> watch;
+        if (who->protocol == IPPROTO_SCTP && !o.quiet)
+            watch = path_watcher(who->socket.get(), report);
         try {
-            const int status = converse(who->socket.get(), o, report);
+            const int status = converse(who->socket.get(), o, report, watch);
             if (!o.keep)
                 return status;
         } catch (const std::exception &error) {
