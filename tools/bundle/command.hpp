@@ -32,6 +32,7 @@ class usage_error : public std::runtime_error {
 void add_resolve(CLI::App &app, action &chosen);
 void add_connect(CLI::App &app, action &chosen);
 void add_listen(CLI::App &app, action &chosen);
+void add_paths(CLI::App &app, action &chosen);
 /** @} */
 
 } // namespace tool

@@ -47,6 +47,7 @@ int main(int argc, char **argv)
     add_resolve(app, chosen);
     add_connect(app, chosen);
     add_listen(app, chosen);
+    add_paths(app, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
