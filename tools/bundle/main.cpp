@@ -48,6 +48,7 @@ int main(int argc, char **argv)
     add_connect(app, chosen);
     add_listen(app, chosen);
     add_paths(app, chosen);
+    add_status(app, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
