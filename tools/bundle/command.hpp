@@ -34,6 +34,7 @@ void add_connect(CLI::App &app, action &chosen);
 void add_listen(CLI::App &app, action &chosen);
 void add_paths(CLI::App &app, action &chosen);
 void add_status(CLI::App &app, action &chosen);
+void add_run(CLI::App &app, action &chosen);
 /** @} */
 
 } // namespace tool

@@ -49,6 +49,7 @@ int main(int argc, char **argv)
     add_listen(app, chosen);
     add_paths(app, chosen);
     add_status(app, chosen);
+    add_run(app, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {
