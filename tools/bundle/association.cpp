@@ -96,7 +96,7 @@ std::vector<path> paths_of(int fd, ::sctp_assoc_t id)
         info.spinfo_assoc_id = id;
         info.spinfo_address = storage;
         socklen_t length = sizeof(info);
-        path p{usual(a), SCTP_UNKNOWN, usual(a) == address_in(primary), {}, {}};
+        path p{usual(a), SCTP_UNKNOWN, usual(a) == address_in(primary), {}, {}, a};
         if (::getsockopt(fd, IPPROTO_SCTP, SCTP_GET_PEER_ADDR_INFO, &info, &length) == 0) {
             p.state = info.spinfo_state;
             if (info.spinfo_srtt != 0)
@@ -116,6 +116,16 @@ std::vector<bundle::address> local_addresses_of(int fd, ::sctp_assoc_t id)
     return result;
 }
 
+void send_heartbeat(int fd, const path &to)
+{
+    ::sctp_paddrparams what{};
+    ::sockaddr_storage storage{};
+    to.spelled.store(std::as_writable_bytes(std::span(&storage, 1)));
+    what.spp_address = storage;
+    what.spp_flags = SPP_HB_DEMAND;
+    ::setsockopt(fd, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &what, sizeof(what));
+}
+
 bool is_associated(int fd)
 {
     return status_of(fd, 0).has_value();
@@ -129,7 +139,7 @@ std::string fate::name() const
     case BUNDLE_PATH_WON:
         return "won";
     case BUNDLE_PATH_CONFIRMED:
-        return "confirmed";
+        return !heard ? "path" : *heard ? "answered" : "silent";
     case BUNDLE_PATH_REFUSED:
         return "refused";
     case BUNDLE_PATH_UNREACHABLE:
@@ -151,7 +161,7 @@ std::string fate::text() const
     case BUNDLE_PATH_WON:
         return "answered first";
     case BUNDLE_PATH_CONFIRMED:
-        return "answered";
+        return !heard ? "a path, nothing heard" : *heard ? "answered" : "silent";
     case BUNDLE_PATH_REFUSED:
         return "refused";
     case BUNDLE_PATH_UNREACHABLE:
@@ -176,7 +186,7 @@ std::vector<fate> fates_of(int fd)
         return result;
     for (const ::bundle_path &p : std::span(room).first(length / sizeof(::bundle_path)))
         if (const auto a = bundle::address::from(std::as_bytes(std::span(p.bp_addr))))
-            result.push_back({*a, p.bp_state, p.bp_error});
+            result.push_back({*a, p.bp_state, p.bp_error, {}});
     return result;
 }
 

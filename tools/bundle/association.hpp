@@ -24,6 +24,7 @@ struct path {
     bool primary = false;
     std::optional<std::chrono::milliseconds> rtt; ///< smoothed; nothing if unknown
     std::optional<std::chrono::milliseconds> rto; ///< until a loss is assumed
+    bundle::address spelled; ///< the peer's address as the socket's family has it
 };
 
 /** "active", "unconfirmed", "failing", "inactive" or "unknown", or the number. */
@@ -39,6 +40,12 @@ struct path {
 /** The same for the local addresses. */
 [[nodiscard]] std::vector<bundle::address> local_addresses_of(int fd, ::sctp_assoc_t id = 0);
 
+/**
+ * Sends a heartbeat on a path of a one-to-one socket. If one has been sent that way before and
+ * isn't acknowledged yet, the kernel takes it for lost, and the path is no longer SCTP_ACTIVE.
+ */
+void send_heartbeat(int fd, const path &to);
+
 /** Whether a one-to-one SCTP socket still has its association. */
 [[nodiscard]] bool is_associated(int fd);
 
@@ -47,12 +54,28 @@ struct fate {
     bundle::address peer;
     int state = BUNDLE_PATH_TRYING; ///< as in enum bundle_path_state
     int error = 0;                  ///< errno's value that ended it, or 0
+    /**
+     * Whether a path has answered. A peer's address that the caller has named counts as confirmed
+     * (RFC 9260 section 5.4) before anything was heard from there.
+     */
+    std::optional<bool> heard;
 
-    [[nodiscard]] bool settled() const noexcept { return state != BUNDLE_PATH_TRYING; }
-    /** For JSON: "won", "refused". */
+    /** Whether nothing more is to be expected. */
+    [[nodiscard]] bool settled() const noexcept
+    {
+        return state != BUNDLE_PATH_TRYING && (state != BUNDLE_PATH_CONFIRMED || heard.has_value());
+    }
+    /** Whether it is of use. */
+    [[nodiscard]] bool good() const noexcept
+    {
+        return state == BUNDLE_PATH_WON || (state == BUNDLE_PATH_CONFIRMED && heard == true);
+    }
+    /** For JSON: "won", "answered", "refused". */
     [[nodiscard]] std::string name() const;
     /** For people: "answered first", "refused". */
     [[nodiscard]] std::string text() const;
+
+    friend bool operator==(const fate &, const fate &) = default;
 };
 
 /** In the order asked; none if the socket isn't one of AF_BUNDLE, or has asked for nothing. */

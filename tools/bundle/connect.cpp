@@ -13,6 +13,7 @@
 
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -33,62 +34,108 @@ struct options : session_options {
     double timeout = 0, settle = 1;
 };
 
-/** Follows what becomes of a bundle's addresses, and reports each change. */
+/**
+ * Follows what becomes of a bundle's addresses, and reports each change. Once there is an
+ * association, paths that nothing was heard from yet are asked by heartbeats.
+ */
 class watcher {
   public:
-    watcher(clock::time_point start, const reporter &report) : start_(start), report_(report) {}
+    /** @param patience how long a path has to answer a heartbeat. */
+    watcher(clock::time_point start, clock::duration patience, const reporter &report)
+        : start_(start), patience_(patience), report_(report)
+    {}
 
-    void update(int fd)
+    /** @param connected whether there is an association. */
+    void update(int fd, bool connected)
     {
-        std::vector<fate> now = fates_of(fd);
+        const std::vector<fate> now = fates_of(fd);
         if (now.empty()) // the association is gone
             return;
-        times_.resize(now.size());
-        fates_.resize(now.size());
-        for (std::size_t i = 0; i < now.size(); i++)
-            if (now[i].state != fates_[i].state) {
-                times_[i] = clock::now() - start_;
-                tell(now[i], times_[i]);
-            }
-        fates_ = std::move(now);
+        addresses_.resize(now.size());
+        const std::vector<path> paths = connected ? paths_of(fd) : std::vector<path>();
+        for (std::size_t i = 0; i < now.size(); i++) {
+            fate next = now[i];
+            next.heard = addresses_[i].what.heard;
+            const auto p = std::ranges::find(paths, next.peer.with_port(0),
+                                             [](const path &q) { return q.peer.with_port(0); });
+            if (next.state == BUNDLE_PATH_CONFIRMED && !next.heard && p != paths.end())
+                next.heard = hear(fd, addresses_[i], *p);
+            note(addresses_[i], next);
+        }
     }
 
-    [[nodiscard]] bool settled() const { return std::ranges::all_of(fates_, &fate::settled); }
+    [[nodiscard]] bool settled() const
+    {
+        return std::ranges::all_of(addresses_, [](const followed &a) { return a.what.settled(); });
+    }
 
     /** Those that nothing was heard of until now. */
     void give_up() const
     {
-        for (const fate &f : fates_)
-            if (!f.settled())
-                tell(f, clock::now() - start_);
+        for (const followed &a : addresses_)
+            if (!a.what.settled())
+                tell(a.what, clock::now() - start_);
     }
 
     [[nodiscard]] json to_json() const
     {
         auto list = json::array();
-        for (std::size_t i = 0; i < fates_.size(); i++) {
-            json one{{"address", fates_[i].peer.to_string()}, {"fate", fates_[i].name()}};
-            one["seconds"] = if_known(fates_[i].settled(), seconds(times_[i]));
-            one["error"] = if_known(fates_[i].error != 0, error_name(fates_[i].error));
-            list.push_back(std::move(one));
-        }
+        for (const followed &a : addresses_)
+            list.push_back({{"address", a.what.peer.to_string()},
+                            {"fate", a.what.name()},
+                            {"seconds", if_known(a.what.settled(), seconds(a.after))},
+                            {"error", if_known(a.what.error != 0, error_name(a.what.error))}});
         return list;
     }
 
   private:
+    struct followed {
+        fate what;
+        clock::duration after{};                  ///< when that was seen, since the start
+        std::optional<clock::time_point> asked{}; ///< when a heartbeat was sent
+    };
+
+    /** Whether a path has answered; nothing while that can't be told. */
+    std::optional<bool> hear(int fd, followed &a, const path &p) const
+    {
+        if (p.rtt)
+            return true;
+        if (!a.asked) {
+            send_heartbeat(fd, p);
+            a.asked = clock::now();
+        } else if (clock::now() - *a.asked >= patience_) {
+            // A round trip of less than a tick is measured as 0. The next heartbeat tells.
+            send_heartbeat(fd, p);
+            for (const path &q : paths_of(fd))
+                if (q.peer == p.peer)
+                    return q.state == SCTP_ACTIVE;
+        }
+        return std::nullopt;
+    }
+
+    void note(followed &a, const fate &next) const
+    {
+        if (next == a.what)
+            return;
+        const bool told = next.settled() && !(a.what.settled() && a.what.state == next.state);
+        a.what = next;
+        a.after = clock::now() - start_;
+        if (told)
+            tell(next, a.after);
+    }
+
     void tell(const fate &f, clock::duration after) const
     {
-        const bool good = f.state == BUNDLE_PATH_WON || f.state == BUNDLE_PATH_CONFIRMED;
         report_.event(after, f.peer.to_string(), f.text(),
-                      good          ? style::good
+                      f.good()      ? style::good
                       : f.settled() ? style::bad
                                     : style::faint);
     }
 
     clock::time_point start_;
+    clock::duration patience_;
     const reporter &report_;
-    std::vector<fate> fates_;
-    std::vector<clock::duration> times_;
+    std::vector<followed> addresses_;
 };
 
 /** An attempt to connect to one entry. */
@@ -120,7 +167,7 @@ int wait_until_connected(int fd, clock::time_point end, watcher *watch)
         if (ready < 0 && errno != EINTR)
             must(ready, "poll");
         if (watch != nullptr)
-            watch->update(fd);
+            watch->update(fd, false);
         if (ready > 0)
             return socket_error(fd);
         if (clock::now() >= end)
@@ -128,16 +175,16 @@ int wait_until_connected(int fd, clock::time_point end, watcher *watch)
     }
 }
 
-attempt try_entry(const entry &e, double timeout, const reporter &report)
+attempt try_entry(const entry &e, const options &o, const reporter &report)
 {
     attempt result;
     report.line(e.to_string() + " port " + std::to_string(e.port()) + ", " +
                     protocol_name(e.protocol),
                 style::heading);
     const auto start = clock::now();
-    const auto end = timeout > 0 ? start + to_milliseconds(timeout) : clock::time_point::max();
+    const auto end = o.timeout > 0 ? start + to_milliseconds(o.timeout) : clock::time_point::max();
     if (e.family == AF_BUNDLE)
-        result.watch = std::make_unique<watcher>(start, report);
+        result.watch = std::make_unique<watcher>(start, to_milliseconds(o.settle), report);
     descriptor socket(::socket(e.family, e.type | SOCK_NONBLOCK | SOCK_CLOEXEC, e.protocol));
     if (!socket)
         result.error = errno;
@@ -147,7 +194,7 @@ attempt try_entry(const entry &e, double timeout, const reporter &report)
         result.error = wait_until_connected(socket.get(), end, result.watch.get());
     result.time = clock::now() - start;
     if (result.watch && socket) {
-        result.watch->update(socket.get());
+        result.watch->update(socket.get(), result.error == 0);
         if (result.error != 0)
             result.watch->give_up();
     }
@@ -171,11 +218,13 @@ json to_json(const entry &e, const attempt &a)
 }
 
 /** Gives the addresses that haven't answered yet the time for it. */
-void settle(const attempt &a, double timeout)
+void settle(const attempt &a, double patience)
 {
-    const auto end = clock::now() + to_milliseconds(timeout);
-    for (; !a.watch->settled() && clock::now() < end; ::poll(nullptr, 0, look.count()))
-        a.watch->update(a.socket.get());
+    const auto end = clock::now() + 2 * to_milliseconds(patience);
+    while (!a.watch->settled() && clock::now() < end) {
+        ::poll(nullptr, 0, look.count());
+        a.watch->update(a.socket.get(), true);
+    }
     a.watch->give_up();
 }
 
@@ -186,11 +235,14 @@ int use(const attempt &a, const options &o, const reporter &report)
             settle(a, o.settle);
         return 0;
     }
-    return converse(a.socket.get(), o, report, [&a] {
+    const int status = converse(a.socket.get(), o, report, [&a] {
         if (a.watch)
-            a.watch->update(a.socket.get());
+            a.watch->update(a.socket.get(), true);
         return a.watch && !a.watch->settled();
     });
+    if (a.watch)
+        a.watch->give_up();
+    return status;
 }
 
 int run(const options &o)
@@ -210,7 +262,7 @@ int run(const options &o)
     for (const entry &e : entries) {
         if (e.port() == 0)
             throw usage_error("port 0 is nobody's: they go from 1 to 65535");
-        const attempt a = try_entry(e, o.timeout, report);
+        const attempt a = try_entry(e, o, report);
         error = a.error;
         if (error == 0)
             status = use(a, o, report);
@@ -247,8 +299,7 @@ void add_connect(CLI::App &app, action &chosen)
     auto *const zero =
         command->add_flag("-z,--report", o->zero, "connect and report, but relay nothing");
     add_seconds(*command, "--settle", o->settle,
-                "with -z, how long the slower addresses have to answer (1)")
-        ->needs(zero);
+                "how long the other addresses have to answer, once connected (1)");
     command->add_flag("--json", o->json, "with -z, print the report as JSON")->needs(zero);
     add_session_options(*command, *o);
     command->callback([o, &chosen] { chosen = [o] { return run(*o); }; });

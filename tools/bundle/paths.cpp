@@ -83,7 +83,7 @@ std::optional<association> parse(const std::string &line)
         if (!address)
             break; // the numbers that end the line
         if (peer)
-            a.paths.push_back({address->plain(), SCTP_UNKNOWN, primary, {}, {}});
+            a.paths.push_back({address->plain(), SCTP_UNKNOWN, primary, {}, {}, *address});
         else
             a.local.push_back(address->plain());
     }

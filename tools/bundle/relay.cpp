@@ -85,10 +85,10 @@ class relaying {
     {
         auto last = clock::now();
         bool watching = true;
-        while (!in_.done() || !finished_sending()) {
+        for (;;) {
             if (options_.input && out_.done() && !told_)
                 tell();
-            if (gone())
+            if ((in_.done() && finished_sending()) || gone())
                 break;
             watching = watching && options_.watch && options_.watch();
             if (step(wait_time(last, watching)))
