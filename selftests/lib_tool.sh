@@ -56,7 +56,8 @@ json()
 
 	shift
 	"$@" >"$workdir/json" 2>"$workdir/errors" </dev/null
-	jq -e "$filter" "$workdir/json" >/dev/null && return
+	# To jq, nothing at all is no failure.
+	[ -s "$workdir/json" ] && jq -e "$filter" "$workdir/json" >/dev/null && return
 	echo "not true: $filter"
 	cat "$workdir/json" "$workdir/errors"
 	return 1

@@ -267,7 +267,7 @@ done
 ip -n "$client" addr add fe80::1/64 dev path3 nodad
 ip -n "$server" addr add fe80::2/64 dev path3 nodad
 
-plan 79
+plan 80
 check "--help names the subcommands, and each has its own" help_names
 check "the manual page has every option" in_manual
 check "no subcommand is an error" says 2 "Usage: bundle" "$bundle"
@@ -341,6 +341,8 @@ check "connect: silence, by a limit of one's own" \
 	quicker 2 says 1 "no answer" on_client connect -b -w 1 "{10.0.1.2}" 5009
 check "connect: an address of somebody else" with_server "-d server 5001" \
 	says 0 "not an address of the peer" on_client connect -z "{10.0.2.2,10.0.2.3}" 5001
+check "connect: an error of the name as JSON" json '.connected == false and .attempts == [] and
+	.error.code == "EAI_NONAME"' on_client connect -z --json '{10.0.2.2' 5001
 check "connect: JSON is for reports alone" \
 	says 2 "--json requires" on_client connect --json server 5001
 check "connect: port 0" says 2 "they go from 1" on_client connect server 0

@@ -245,6 +245,29 @@ int use(const attempt &a, const options &o, const reporter &report)
     return status;
 }
 
+/** What came of all attempts: the exit status, or errno's value of the last one. */
+struct conclusion {
+    int status = status_failed, error = 0;
+};
+
+conclusion try_all(const std::vector<entry> &entries, const options &o, const reporter &report,
+                   json &attempts)
+{
+    conclusion result;
+    for (const entry &e : entries) {
+        if (e.port() == 0)
+            throw usage_error("port 0 is nobody's: they go from 1 to 65535");
+        const attempt a = try_entry(e, o, report);
+        result.error = a.error;
+        if (a.error == 0)
+            result.status = use(a, o, report);
+        attempts.push_back(to_json(e, a));
+        if (a.error == 0)
+            break;
+    }
+    return result;
+}
+
 int run(const options &o)
 {
     const reporter report(o.quiet || o.json);
@@ -252,32 +275,27 @@ int run(const options &o)
     asked.name = o.name;
     asked.service = o.service;
     asked.family = o.v4 ? AF_INET : o.v6 ? AF_INET6 : o.only_bundle ? AF_BUNDLE : AF_UNSPEC;
-    const auto start = clock::now();
-    const std::vector<entry> entries = resolve(asked);
-    report.event(clock::now() - start, o.name, counted(entries.size(), "result"));
-
     json all{{"name", o.name}, {"service", o.service}, {"connected", false}};
     all["attempts"] = json::array();
-    int status = status_failed, error = 0;
-    for (const entry &e : entries) {
-        if (e.port() == 0)
-            throw usage_error("port 0 is nobody's: they go from 1 to 65535");
-        const attempt a = try_entry(e, o, report);
-        error = a.error;
-        if (error == 0)
-            status = use(a, o, report);
-        all["attempts"].push_back(to_json(e, a));
-        all["connected"] = error == 0;
-        if (error == 0)
-            break;
+    conclusion end;
+    try {
+        const auto start = clock::now();
+        const std::vector<entry> entries = resolve(asked);
+        report.event(clock::now() - start, o.name, counted(entries.size(), "result"));
+        end = try_all(entries, o, report, all["attempts"]);
+        all["connected"] = end.error == 0;
+    } catch (const name_error &error) {
+        if (!o.json)
+            throw;
+        all["error"] = error.to_json();
     }
     if (o.json)
         std::cout << all.dump(2) << '\n';
-    else if (error != 0)
+    else if (end.error != 0)
         throw std::runtime_error(
             "no address of '" + o.name +
-            "' could be connected to; the last error: " + std::strerror(error));
-    return status;
+            "' could be connected to; the last error: " + std::strerror(end.error));
+    return end.status;
 }
 
 } // namespace

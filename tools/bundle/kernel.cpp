@@ -31,14 +31,17 @@ bool lists(const std::string &path, const std::string &name)
     return false;
 }
 
-/** Whether a line of modprobe.d(5) is "blacklist NAME", or "install NAME" a program that fails. */
+/**
+ * Whether a line of modprobe.d(5) is "blacklist NAME", "alias NAME off", or "install NAME" a
+ * program that does nothing.
+ */
 bool forbids(const std::string &line, const std::string &name)
 {
     std::istringstream words(line);
     std::string command, module, program;
     words >> command >> module >> program;
     return module == name &&
-           (command == "blacklist" ||
+           (command == "blacklist" || (command == "alias" && program == "off") ||
             (command == "install" && (program.ends_with("/false") || program.ends_with("/true"))));
 }
 

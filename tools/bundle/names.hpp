@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "json.hpp"
+
 #include <bundle/bundle.hpp>
 
 #include <optional>
@@ -59,6 +61,8 @@ class name_error : public std::runtime_error {
     [[nodiscard]] int code() const noexcept { return code_; }
     /** Its symbol. */
     [[nodiscard]] std::string symbol() const;
+    /** Both, for JSON. */
+    [[nodiscard]] json to_json() const { return {{"code", symbol()}, {"message", what()}}; }
 
   private:
     int code_;

@@ -87,7 +87,7 @@ int run(const options &o)
     } catch (const name_error &error) {
         if (!o.json)
             throw;
-        report["error"] = {{"code", error.symbol()}, {"message", error.what()}};
+        report["error"] = error.to_json();
     }
     if (o.json)
         std::cout << report.dump(2) << '\n';
