@@ -72,6 +72,10 @@ bench: kernel ## measure how long connecting takes and what connections carry, i
 bench-docs: ## put what make bench has measured into README.md and docs/
 	@bench/report --docs
 
+.PHONY: programs-docs
+programs-docs: ## put what make check has seen programs do into docs/programs.md
+	@tools/programs-docs
+
 .PHONY: lint
 lint: patches-apply ## the static checks alone
 	@tools/check lint
