@@ -8,9 +8,9 @@
 #
 # A file sets package= and commands=, has a line for each use (see use below), and
 # functions:
-#	prepare			once, if it is there
+#	prepare			once; unless it is there, makes $workdir/text
 #	serve NAME		starts what is talked to: bound to a bundle's name, or
-#				to an ordinary one, then serving TCP alone
+#				to "ordinary", then serving TCP alone
 #	talk LABEL NAME		the client's part; succeeds if the content is right
 # PROGRAMS in the environment are names of files: those alone.
 
@@ -63,7 +63,7 @@ spelled()
 }
 
 # on_client COMMAND...: with a limit; how long it took is noted, and its status if
-# that means a crash.
+# that means a crash or that the time was up.
 on_client()
 {
 	local before=$EPOCHREALTIME status
@@ -72,7 +72,7 @@ on_client()
 	status=$?
 	awk -v from="$before" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.3f\n", to - from }' \
 		>"$workdir/took"
-	((status < 128)) || echo "$1: status $status" >>"$workdir/crashes"
+	((status < 124)) || echo "$1: status $status" >>"$workdir/crashes"
 	return "$status"
 }
 
@@ -127,12 +127,43 @@ answers_first()
 	"$@" <<<first | cmp - "$workdir/text"
 }
 
+# web PORT: lighttpd, by TCP, with the text as /text.
+web()
+{
+	cat >"$workdir/lighttpd.conf" <<-EOF2
+		server.document-root = "$workdir"
+		server.bind = "[::]"
+		server.port = $1
+		\$SERVER["socket"] == "0.0.0.0:$1" {}
+	EOF2
+	daemon lighttpd -D -f "$workdir/lighttpd.conf"
+	wait_for "$limit" listening tcp "$1"
+}
+
+# A key and its own certificate.
+certificate()
+{
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 \
+		-subj /CN=server -keyout "$workdir/tls.key" -out "$workdir/tls.crt"
+}
+
+# Lets root log in by ssh with authorized_keys, to a shell that reads no profile.
+logins()
+{
+	[ -d "$workdir/home" ] || {
+		sed "s,^\\(root:[^:]*:[^:]*:[^:]*:[^:]*:\\).*,\\1$workdir/home:/bin/sh," /etc/passwd |
+			over /etc/passwd
+		mkdir -m 700 "$workdir/home" "$workdir/home/.ssh"
+	}
+	install -m 600 "$workdir/authorized_keys" "$workdir/home/.ssh"
+}
+
 # peer_logged [FILE]: the client's addresses in the daemon's log are right ones.
 peer_logged()
 {
 	local file=${1:-$workdir/daemon}
 
-	if grep -E '\{|ffff:|unknown|(^|[^0-9.])0\.0\.0\.0:?[1-9]' "$file"; then
+	if grep -v listening "$file" | grep -E '\{|ffff:|unknown|(^|[^0-9.])0\.0\.0\.0:?[1-9]'; then
 		echo "in the log of the server"
 		return 1
 	fi
@@ -266,18 +297,31 @@ fails_cleanly()
 	no_crash && awk -v limit="$limit" '{ exit !($1 < limit) }' "$workdir/took"
 }
 
+# timed LABEL NAME: least becomes the smaller of it and the time that the talk takes.
+timed()
+{
+	talk "$1" "$2" || return
+	least=$(awk -v least="$least" '{ print least && least < $1 ? least : $1 }' "$workdir/took")
+}
+
+# The least of a few tries counts, since what else runs in the machine takes time, too.
 falls_back()
 {
-	local label=$1 name=$2 ordinary
+	local label=$1 name=$2 least='' ordinary='' bundle=''
 
 	# The first use reads the program and its libraries.
-	talk "$label" ordinary >/dev/null && talk "$label" ordinary || return
-	ordinary=$(cat "$workdir/took")
-	talk "$label" "$name" || return
-	awk -v ordinary="$ordinary" -v delay="$delay" '{
-		print $1 " s, with an ordinary name " ordinary " s"
-		exit !($1 <= ordinary * delay)
-	}' "$workdir/took" && no_crash
+	talk "$label" ordinary >/dev/null || return
+	for _ in 1 2 3; do
+		least=$ordinary && timed "$label" ordinary && ordinary=$least || return
+		least=$bundle && timed "$label" "$name" && bundle=$least || return
+		measured="$bundle s, with an ordinary name $ordinary s"
+		echo "$measured"
+		awk -v least="$bundle" -v most="$ordinary" -v delay="$delay" \
+			'BEGIN { exit !(least <= most * delay) }' || continue
+		no_crash
+		return
+	done
+	return 1
 }
 
 begin_servers()
@@ -327,13 +371,13 @@ tests_of()
 test_use()
 {
 	local i=$1 label=${labels[$1]} name bound=server asked over=nothing back=- row
-	local item function text before counts known_fallback=${fallbacks[$1]}
+	local item function text before counts measured known_fallback=${fallbacks[$1]}
 
 	name=$(spelled "${spellings[i]}")
 	if [ "${roles[i]}" = server ]; then bound=$name asked=server; else asked=$name; fi
 
 	watch
-	begin_servers "$bound" >"$workdir/served" 2>&1 || diag "$(cat "$workdir/served" "$workdir/daemon")"
+	begin_servers "$bound" >"$workdir/serve.log" 2>&1 || diag "$(cat "$workdir/serve.log" "$workdir/daemon")"
 	if [ "${expectations[i]}" = nothing ]; then
 		check "$label: fails in time" fails_cleanly "$label" "$asked"
 	else
@@ -351,10 +395,12 @@ test_use()
 	unwatch
 
 	if [ "$known_fallback" != - ]; then
-		begin_servers ordinary >"$workdir/served" 2>&1 || diag "$(cat "$workdir/served" "$workdir/daemon")"
+		begin_servers ordinary >"$workdir/serve.log" 2>&1 || diag "$(cat "$workdir/serve.log" "$workdir/daemon")"
 		before=$tests_failed
 		if [ "$known_fallback" = TCP ]; then
+			measured=''
 			check "$label: as fast with a server of TCP alone" falls_back "$label" "$asked"
+			diag "$measured"
 		else
 			check "$label: fails in time with a server of TCP alone" \
 				fails_cleanly "$label" "$asked"
@@ -376,7 +422,11 @@ load()
 {
 	labels=() roles=() spellings=() expectations=() fallbacks=() remarks=() more=()
 	package='' commands=''
-	unset -f prepare serve talk
+	unset -f serve talk
+	prepare()
+	{
+		text 200000
+	}
 	# shellcheck source=/dev/null
 	. "$1"
 }
@@ -394,7 +444,7 @@ EOF2
 # Names for the client, since some programs ask for them, and end if none is found.
 {
 	cat /etc/hosts
-	echo "10.0.1.2 ordinary"
+	printf '%s ordinary\n' ${server_addrs//,/ }
 	echo "10.0.1.1 10.0.1.1.client.test"
 	echo "10.0.2.1 10.0.2.1.client.test"
 	echo "fd00:3::1 fd00-3--1.client.test"
@@ -416,8 +466,8 @@ for file in "${files[@]}"; do
 		command -v "$name" >/dev/null || missing=$name
 	done
 	version=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null)
-	[ -n "$missing" ] || ! declare -F prepare >/dev/null || prepare >"$workdir/prepared" 2>&1 ||
-		diag "$(cat "$workdir/prepared")"
+	[ -n "$missing" ] || prepare >"$workdir/prepare.log" 2>&1 ||
+		diag "$(cat "$workdir/prepare.log")"
 	for i in "${!labels[@]}"; do
 		if [ -n "$missing" ]; then
 			for ((n = $(tests_of "$i"); n; n--)); do

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A server of Perl's own class for sockets: takes a request up to the end of input,
-# and answers with its length and checksum; if the first line is "first", that is
-# the request, and the answer is a file.
+# and answers with its length and checksum; if the first line is "first", or a GET of
+# HTTP, that is the request, and the answer is a file.
 #	answer.pl NAME PORT FILE
 use strict;
 use warnings;
@@ -22,6 +22,11 @@ while (my $peer = $listener->accept) {
 	my $request = do { local $/ = "\n"; <$peer> };
 	if ($request =~ /^first\r?\n/) {
 		print $peer $content;
+	} elsif ($request =~ /^GET /) {
+		local $/ = "\n";
+		while (<$peer> =~ /[^\r\n]/) {}
+		print $peer "HTTP/1.0 200 OK\r\nContent-Length: ", length($content),
+			"\r\nConnection: close\r\n\r\n", $content;
 	} else {
 		$request .= <$peer>;
 		print $peer length($request), ' ', sha256_hex($request), "\n";

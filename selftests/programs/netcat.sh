@@ -10,11 +10,6 @@ use client nc .bundle.alt bundle TCP
 use server 'nc -l' name bundle - 'binds the first of its addresses: a bundle alone, no TCP'
 also 'nc -l' peer_logged 'knows its peer'
 
-prepare()
-{
-	text 200000
-}
-
 serve()
 {
 	start_in "$server" timeout "$limit" nc -v -d -l "$1" 5001 >"$workdir/got" 2>"$workdir/daemon"
