@@ -36,7 +36,8 @@ tests_planned=0
 tests_run=0
 tests_failed=0
 
-cleanup()
+# end_started: ends what start has begun, and waits for it.
+end_started()
 {
 	local i
 
@@ -46,6 +47,14 @@ cleanup()
 	for i in "${started[@]}"; do
 		wait "$i" 2>/dev/null
 	done
+	started=()
+}
+
+cleanup()
+{
+	local i
+
+	end_started
 	for i in "${at_end[@]}"; do
 		"$i"
 	done

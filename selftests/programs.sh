@@ -174,6 +174,17 @@ peer_logged()
 
 # --- What goes over the wire --------------------------------------------------
 
+# count_rules iifname|oifname: DATA on each path, and what TCP there is.
+count_rules()
+{
+	local path
+
+	for path in path1 path2 path3; do
+		echo "$1 $path sctp chunk data exists counter name $path"
+	done
+	echo "$1 \"path*\" tcp flags & rst == 0 counter name other"
+}
+
 # Counts on the client's side; in either direction the first path dies on arrival.
 watch()
 {
@@ -201,17 +212,11 @@ watch()
 			counter other {}
 			chain received {
 				type filter hook prerouting priority filter
-				iifname path1 sctp chunk data exists counter name path1
-				iifname path2 sctp chunk data exists counter name path2
-				iifname path3 sctp chunk data exists counter name path3
-				iifname "path*" tcp flags & rst == 0 counter name other
+				$(count_rules iifname)
 			}
 			chain sent {
 				type filter hook postrouting priority filter
-				oifname path1 sctp chunk data exists counter name path1
-				oifname path2 sctp chunk data exists counter name path2
-				oifname path3 sctp chunk data exists counter name path3
-				oifname "path*" tcp flags & rst == 0 counter name other
+				$(count_rules oifname)
 			}
 		}
 	EOF2
@@ -332,19 +337,6 @@ begin_servers()
 	serve "$1"
 }
 
-end_servers()
-{
-	local pid
-
-	for pid in "${started[@]}"; do
-		kill "$pid" 2>/dev/null
-	done
-	for pid in "${started[@]}"; do
-		wait "$pid" 2>/dev/null
-	done
-	started=()
-}
-
 # The row, as it should stand in the table. Versions come and go.
 row_stands()
 {
@@ -391,7 +383,7 @@ test_use()
 		done
 		((tests_failed > before)) || over=${expectations[i]}
 	fi
-	end_servers
+	end_started
 	unwatch
 
 	if [ "$known_fallback" != - ]; then
@@ -400,14 +392,14 @@ test_use()
 		if [ "$known_fallback" = TCP ]; then
 			measured=''
 			check "$label: as fast with a server of TCP alone" falls_back "$label" "$asked"
-			diag "$measured"
+			[ -z "$measured" ] || diag "$measured"
 		else
 			check "$label: fails in time with a server of TCP alone" \
 				fails_cleanly "$label" "$asked"
 		fi
 		back=$known_fallback
 		((tests_failed == before)) || back=failed
-		end_servers
+		end_started
 	fi
 
 	row="| $label | $version | ${roles[i]} | ${spellings[i]} | $over | $back | ${remarks[i]} |"
