@@ -168,9 +168,10 @@ TEST_F(Stream, SndtimeoLimitsTheWholeWrite)
         for (std::string room(100000, '\0'); !done; poll(nullptr, 0, 100))
             ::recv(c.server, room.data(), room.size(), MSG_DONTWAIT);
     });
+    const std::string data = pattern(16 << 20);
     timespec before{}, after{};
     clock_gettime(CLOCK_MONOTONIC, &before);
-    const ssize_t n = send_all(c.client, pattern(16 << 20));
+    const ssize_t n = send_all(c.client, data);
     clock_gettime(CLOCK_MONOTONIC, &after);
     EXPECT_GT(n, 0);
     EXPECT_LT(n, 16 << 20);
@@ -436,8 +437,9 @@ TEST_F(Stream, AnErrorAfterSomeBytesIsForTheNextCall)
     EXPECT_EQ(next, "ECONNRESET");
 
     c = another();
+    const std::string data = pattern(16 << 20);
     ssize_t sent = 0;
-    std::thread writer([&] { sent = send_all(c.client, pattern(16 << 20)); });
+    std::thread writer([&] { sent = send_all(c.client, data); });
     poll(nullptr, 0, 500);
     ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
     c.server.reset();
