@@ -135,7 +135,8 @@ check check_interface(const trial &bundle)
     for (const auto &[option, name] : {std::pair{BUNDLE_NAMES, "BUNDLE_NAMES"},
                                        {BUNDLE_LOCAL_ADDRS, "BUNDLE_LOCAL_ADDRS"},
                                        {BUNDLE_PEER_ADDRS, "BUNDLE_PEER_ADDRS"},
-                                       {BUNDLE_PATHS, "BUNDLE_PATHS"}}) {
+                                       {BUNDLE_PATHS, "BUNDLE_PATHS"},
+                                       {BUNDLE_STREAM, "BUNDLE_STREAM"}}) {
         std::array<std::byte, bundle::max_length> room;
         auto length = static_cast<socklen_t>(room.size());
         if (::getsockopt(bundle.socket.get(), SOL_BUNDLE, option, room.data(), &length) < 0 &&
@@ -144,8 +145,9 @@ check check_interface(const trial &bundle)
     }
     if (missing.empty())
         return {"interface", state::ok, "the kernel has the options of this program's version", ""};
-    return {"interface", state::missing, "the kernel doesn't know " + missing,
-            "kernel and program are of different versions: build both from one source"};
+    return {"interface", state::missing,
+            "the kernel is older than this program: it doesn't know " + missing,
+            "build both from one source, and boot that kernel"};
 }
 
 check check_sysctls()
