@@ -126,9 +126,10 @@ void send_heartbeat(int fd, const path &to)
     ::setsockopt(fd, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &what, sizeof(what));
 }
 
-bool is_associated(int fd)
+bool peer_has_closed(int fd)
 {
-    return status_of(fd, 0).has_value();
+    const auto status = status_of(fd, 0);
+    return status ? status->sstat_state != SCTP_ESTABLISHED : errno == EINVAL;
 }
 
 std::string fate::name() const

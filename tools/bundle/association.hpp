@@ -46,8 +46,11 @@ struct path {
  */
 void send_heartbeat(int fd, const path &to);
 
-/** Whether a one-to-one SCTP socket still has its association. */
-[[nodiscard]] bool is_associated(int fd);
+/**
+ * Whether the peer of a stream socket takes nothing more, for all that SCTP says: its association
+ * is ending, or has ended. Of other sockets it isn't known, and false.
+ */
+[[nodiscard]] bool peer_has_closed(int fd);
 
 /** What became of an address that a connect(2) with a bundle asked for. */
 struct fate {

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -53,7 +52,6 @@ class direction {
     }
 
   private:
-    // SCTP takes a message whole or not at all, so not more than fits its buffer.
     std::array<char, 32768> buffer_{};
     std::size_t begin_ = 0, end_ = 0;
     bool open_ = true;
@@ -64,17 +62,9 @@ bool not_now()
     return errno == EAGAIN || errno == EINTR;
 }
 
-bool is_sctp(int fd)
-{
-    int protocol = 0;
-    socklen_t length = sizeof(protocol);
-    return ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 &&
-           protocol == IPPROTO_SCTP;
-}
-
 class relaying {
   public:
-    relaying(int fd, const relay_options &options) : fd_(fd), options_(options), sctp_(is_sctp(fd))
+    relaying(int fd, const relay_options &options) : fd_(fd), options_(options)
     {
         must(::fcntl(fd, F_SETFL, must(::fcntl(fd, F_GETFL), "fcntl") | O_NONBLOCK), "fcntl");
         if (!options.input)
@@ -88,7 +78,7 @@ class relaying {
         for (;;) {
             if (options_.input && out_.done() && !told_)
                 tell();
-            if ((in_.done() && finished_sending()) || gone())
+            if (in_.done() && finished_sending())
                 break;
             watching = watching && options_.watch && options_.watch();
             if (step(wait_time(last, watching)))
@@ -98,7 +88,7 @@ class relaying {
                 break;
             }
         }
-        result_.lost += out_.pending();
+        lose();
         return result_;
     }
 
@@ -116,22 +106,25 @@ class relaying {
             must(-1, "shutdown");
     }
 
-    /**
-     * An association that SCTP has taken down is no event to poll(2) for the side that began it,
-     * nor for one that has read its end.
-     */
-    [[nodiscard]] bool gone()
+    /** What was read, and the peer won't take. */
+    void lose()
     {
-        if (!sctp_ || in_.pending() > 0 || is_associated(fd_))
-            return false;
-        // What came before the end is still to be read.
-        return in_.done() || (in_.wants_input() && receive() <= 0);
+        result_.lost += out_.pending();
+        out_.drop();
+    }
+
+    /** There is no use in reading standard input any more. */
+    void stop_sending()
+    {
+        lose();
+        out_.close();
+        told_ = true;
     }
 
     [[nodiscard]] int wait_time(clock::time_point last, bool watching) const
     {
         using std::chrono::milliseconds;
-        milliseconds wait{watching || (sctp_ && (told_ || in_.done())) ? 100 : -1};
+        milliseconds wait{watching ? 100 : -1};
         if (options_.idle.count() > 0) {
             const auto left = std::chrono::ceil<milliseconds>(last + options_.idle - clock::now());
             wait = wait.count() < 0 ? left : std::min(wait, left);
@@ -146,12 +139,11 @@ class relaying {
             in_.fill([&](char *to, std::size_t size) { return ::recv(fd_, to, size, 0); });
         if (got > 0)
             result_.received += static_cast<std::uint64_t>(got);
-        if (got < 0 && errno == ENOTCONN) { // so SCTP calls the end of what we have shut down
-            in_.close();
-            return 0;
-        }
         if (got < 0 && !not_now())
             must(got, "receiving");
+        // Unlike TCP, SCTP tells a peer that has closed from one that still listens.
+        if (got == 0 && peer_has_closed(fd_))
+            stop_sending();
         return got;
     }
 
@@ -197,12 +189,9 @@ class relaying {
         });
         if (put > 0)
             result_.sent += static_cast<std::uint64_t>(put);
-        if (put < 0 && (errno == EPIPE || errno == ESHUTDOWN || errno == ENOTCONN)) {
+        if (put < 0 && errno == EPIPE) {
             // The peer wants no more; what it has sent is still to be read.
-            result_.lost += out_.pending();
-            out_.close();
-            out_.drop();
-            told_ = true;
+            stop_sending();
             return true;
         }
         if (put < 0 && !not_now())
@@ -221,7 +210,7 @@ class relaying {
 
     int fd_;
     const relay_options &options_;
-    bool sctp_, told_ = false;
+    bool told_ = false;
     direction in_, out_;
     relayed result_;
 };
