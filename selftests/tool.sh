@@ -14,6 +14,7 @@
 need_root
 need_command ip tc nft jq setpriv
 need_bundle_command
+need_tool
 need_bundle
 need_names "$@"
 
@@ -150,19 +151,24 @@ answered()
 	cmp -s "$workdir/reply" "$workdir/answer"
 }
 
-# Both directions, each with more than the sockets' buffers hold. The client's
-# input ends when the answer is there, as SCTP's shutdown ends both directions.
+# Both directions at once, each with more than the sockets' buffers hold, and
+# each until its own end.
 transfer()
 {
 	local status=0
 
-	serve_with_reply || return
-	: >"$workdir/answer"
-	{
-		cat "$workdir/sent"
-		wait_for 60 answered
-	} | on_client connect "$@" >"$workdir/answer" 2>"$workdir/said" || status=$?
+	input=$workdir/reply serve server 5001 || return
+	on_client connect "$@" <"$workdir/sent" >"$workdir/answer" 2>"$workdir/said" || status=$?
+	exchanged "$status"
+}
+
+# exchanged STATUS: the client's; both have got all.
+exchanged()
+{
+	local status=$1
+
 	wait "$server_pid" || status="$status, the server's $?"
+	server_pid=
 	[ "$status" = 0 ] && cmp "$workdir/sent" "$workdir/got" &&
 		cmp "$workdir/reply" "$workdir/answer" && return
 	echo "status $status"
@@ -170,18 +176,58 @@ transfer()
 	return 1
 }
 
-serve_with_reply()
+# Half-close: the answer comes after the end of the question.
+answer_late()
 {
-	input=$workdir/reply serve --no-shutdown server 5001
+	local status=0
+
+	: >"$workdir/got"
+	# Opened when serve() reads from it.
+	{
+		wait_for 60 cmp -s "$workdir/sent" "$workdir/got" && sleep 1
+		cat "$workdir/reply"
+	} >"$workdir/late" &
+	input=$workdir/late serve server 5001 || return
+	on_client connect "$1" 5001 <"$workdir/sent" >"$workdir/answer" 2>"$workdir/said" || status=$?
+	exchanged "$status"
 }
 
-# TCP has half-closed connections: the answer comes after the end of the question.
-half_close()
+# The other way round: who listens is done at once.
+question_late()
 {
+	local status=0
+
+	: >"$workdir/answer"
 	input=$workdir/reply serve server 5001 || return
-	on_client connect 10.0.2.2 5001 <"$workdir/sent" >"$workdir/answer" || return
-	wait "$server_pid" && cmp "$workdir/sent" "$workdir/got" &&
-		cmp "$workdir/reply" "$workdir/answer"
+	{
+		wait_for 60 answered && sleep 1
+		cat "$workdir/sent"
+	} | on_client connect "$1" 5001 >"$workdir/answer" 2>"$workdir/said" || status=$?
+	exchanged "$status"
+}
+
+# A peer that closes is not waited for, whatever standard input has to come.
+closes()
+{
+	with_server "-d -i 1 server 5001" on_client connect server 5001 < <(sleep 200)
+}
+
+# SCTP's own sockets, whose shutdown ends both directions.
+to_foreign()
+{
+	start_in "$server" "$tool" --socket inet --plain --limit 60 recv 10.0.2.2 5010 \
+		"$workdir/got" >"$workdir/listen"
+	wait_for 20 listening sctp 5010 || return
+	on_client connect -b 10.0.2.2 5010 <"$workdir/sent" || return
+	wait "$started_pid" && cmp "$workdir/sent" "$workdir/got"
+}
+
+from_foreign()
+{
+	serve -b --no-shutdown 10.0.2.2 5011 || return
+	in_netns "$client" "$tool" --socket inet --plain --limit 60 send 10.0.2.2 5011 \
+		"$workdir/sent" || return
+	wait "$server_pid" && cmp "$workdir/sent" "$workdir/got"
 }
 
 # quicker SECONDS COMMAND...: by the guest's clock.
@@ -258,6 +304,7 @@ link_local()
 
 head -c 300000 /dev/urandom >"$workdir/sent"
 head -c 300000 /dev/urandom >"$workdir/reply"
+mkfifo "$workdir/late"
 in_netns "$client" sysctl -qw net.sctp.hb_interval=200
 # Round trips of 20 and 40 ms. Less than a tick would count as nothing.
 for side in "$client" "$server"; do
@@ -267,7 +314,7 @@ done
 ip -n "$client" addr add fe80::1/64 dev path3 nodad
 ip -n "$server" addr add fe80::2/64 dev path3 nodad
 
-plan 80
+plan 85
 check "--help names the subcommands, and each has its own" help_names
 check "the manual page has every option" in_manual
 check "no subcommand is an error" says 2 "Usage: bundle" "$bundle"
@@ -322,8 +369,13 @@ check "connect: data in both directions, over a bundle" transfer server 5001
 check "connect: which address answered first" said "answered first" "the bundle"
 check "listen: it reports the client's paths" \
 	reported 'path +10\.0\.2\.1 '
-check "connect: by TCP, with an answer after the end" half_close
+check "connect: by TCP, with an answer after the end" answer_late 10.0.2.2
 check "listen: it reports how much came" reported 'received 300000 bytes'
+check "connect: over a bundle, with an answer after the end" answer_late server
+check "listen: over a bundle, with a question after the end" question_late server
+check "connect: a peer that closes ends it" quicker 4 closes
+check "connect: to SCTP without half-close" quicker 4 to_foreign
+check "listen: to SCTP without half-close" from_foreign
 
 swallow_path1 || exit $ksft_fail
 check "connect: a bundle half of which is dead is quick" quicker 2 transfer half 5001
