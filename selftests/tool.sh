@@ -407,7 +407,7 @@ check "listen: an address of another machine" says 1 "Cannot assign requested ad
 	in_netns "$server" "$bundle" listen '{10.0.2.99}' 5001
 check "listen: one after another" with_server "-d --keep server 5002" kept
 check "listen: on every address, for bundles" with_server "-d 5003" \
-	says 0 "the bundle" on_client connect -z server 5003
+	says 0 "answered first" on_client connect -z server 5003
 check "listen: on every address, for TCP" with_server "-d 5003" \
 	says 0 "connected" on_client connect -z 10.0.2.2 5003
 
