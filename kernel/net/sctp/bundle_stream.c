@@ -356,7 +356,7 @@ int sctp_bundle_stream_ioctl(struct sock *sk, int cmd, int *karg)
 static int sctp_bundle_send_end(struct sctp_association *asoc)
 {
 	struct sctp_sndrcvinfo sinfo = {
-		.sinfo_ppid = htonl(SCTP_BUNDLE_PPID_END),
+		.sinfo_ppid = SCTP_BUNDLE_PPID_END,
 	};
 	struct sock *sk = asoc->base.sk;
 	char byte = 0;
@@ -426,7 +426,7 @@ int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 bool sctp_bundle_is_end(const struct sctp_association *asoc,
 			const struct sctp_chunk *chunk)
 {
-	__be32 ppid = chunk->subh.data_hdr->ppid;
+	u32 ppid = chunk->subh.data_hdr->ppid;
 
 	if (!sctp_bundle_half_close(asoc))
 		return false;
@@ -435,7 +435,7 @@ bool sctp_bundle_is_end(const struct sctp_association *asoc,
 			return false;
 		ppid = chunk->subh.idata_hdr->ppid;
 	}
-	return ppid == htonl(SCTP_BUNDLE_PPID_END);
+	return ppid == SCTP_BUNDLE_PPID_END;
 }
 
 /**
