@@ -417,28 +417,6 @@ int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 }
 
 /**
- * sctp_bundle_is_end - is it the mark of the end of what the peer sends?
- * @asoc:	the association
- * @chunk:	a DATA or I-DATA chunk, subh set
- *
- * Context: BH, or socket lock held.
- */
-bool sctp_bundle_is_end(const struct sctp_association *asoc,
-			const struct sctp_chunk *chunk)
-{
-	u32 ppid = chunk->subh.data_hdr->ppid;
-
-	if (!sctp_bundle_half_close(asoc))
-		return false;
-	if (asoc->peer.intl_capable) {
-		if (!(chunk->chunk_hdr->flags & SCTP_DATA_FIRST_FRAG))
-			return false;
-		ppid = chunk->subh.idata_hdr->ppid;
-	}
-	return ppid == SCTP_BUNDLE_PPID_END;
-}
-
-/**
  * sctp_bundle_violates_end - DATA that a bundle stream can't have sent
  * @asoc:	the association
  * @chunk:	a DATA or I-DATA chunk whose TSN is new, subh set
