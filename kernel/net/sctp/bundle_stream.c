@@ -11,6 +11,7 @@
 
 #include <linux/sockios.h>
 #include <net/inet_common.h>
+#include <net/rps.h>
 #include <net/sctp/sctp.h>
 #include <net/sctp/sm.h>
 #include <net/sctp/stream_sched.h>
@@ -111,6 +112,27 @@ static int sctp_bundle_send_parts(struct socket *sock, struct msghdr *msg,
 	return sent ? min_t(size_t, sent, INT_MAX) : err;
 }
 
+/* As inet_sendmsg() and inet_recvmsg() do, whose calls by pointers make small
+ * messages cost more.
+ */
+static int sctp_bundle_send(struct sock *sk, struct msghdr *msg, size_t len)
+{
+	sock_rps_record_flow(sk);
+	return sctp_sendmsg(sk, msg, len);
+}
+
+static int sctp_bundle_recv(struct sock *sk, struct msghdr *msg, size_t len,
+			    int flags)
+{
+	int addr_len = 0, ret;
+
+	sock_rps_record_flow(sk);
+	ret = sctp_recvmsg(sk, msg, len, flags, &addr_len);
+	if (ret >= 0)
+		msg->msg_namelen = addr_len;
+	return ret;
+}
+
 /* As in struct proto_ops. With control messages, it's SCTP's. */
 int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 			       size_t len)
@@ -134,7 +156,7 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 	if (sctp_sk(sk)->bundle_cork)
 		msg->msg_flags |= MSG_MORE;
 	if (likely(len <= bound))
-		ret = inet_sendmsg(sock, msg, len);
+		ret = sctp_bundle_send(sk, msg, len);
 	else
 		ret = sctp_bundle_send_parts(sock, msg, len, bound);
 	msg->msg_flags = flags;
@@ -256,7 +278,7 @@ int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
 
 	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 	if (likely(target <= 1))
-		return inet_recvmsg(sock, msg, len, flags);
+		return sctp_bundle_recv(sk, msg, len, flags);
 	return sctp_bundle_recv_all(sock, msg, len, flags, target);
 }
 
