@@ -35,8 +35,7 @@ namespace {
 
 using virtual_time::seconds;
 
-// Byte streams are at 0.3 to 1.4, which differs from guest to guest by up to a percent.
-constexpr double limit_percent = 2.5;
+constexpr double limit_percent = 1;
 constexpr double megabyte = 1e6;
 
 /** Two ends of an association between ::1 and ::1. */
@@ -94,8 +93,9 @@ struct sample {
 
 /** What is measured. */
 struct plan {
-    unsigned rounds = 4;
-    std::size_t messages = 5000;
+    // Every association costs something else, by up to a percent: take many.
+    unsigned rounds = 16;
+    std::size_t messages = 3000;
     double ns_per_instruction = 0;
 };
 
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
             const bool good = percent <= limit_percent && idle < 0.02;
             std::printf("# messages of %zu bytes: %.0f instructions for a megabyte on AF_INET6, "
                         "%.0f on %s: %+.2f %% (%.2f %% of the time not its own)\n"
-                        "%sok %d messages of %zu bytes cost at most %.1f %% more\n",
+                        "%sok %d messages of %zu bytes cost at most %.0f %% more\n",
                         size, ipv6, bundle, control ? "the same" : "AF_BUNDLE", percent, idle * 100,
                         good ? "" : "not ", ++number, size, limit_percent);
             std::fflush(stdout);
