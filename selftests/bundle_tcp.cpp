@@ -1,31 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 // TCP's socket options on SOCK_STREAM bundle sockets, and those of one IP version.
-#include "two_hosts.hpp"
-
-#include <linux/tcp.h>
+#include "stream.hpp"
 
 namespace {
 
 using namespace sctp;
 
-class TcpOptions : public TwoHosts {
+class TcpOptions : public Stream {
   protected:
-    struct ends {
-        fd client, server;
-    };
     template <typename Prepare>
-    ends connected(Prepare prepare) const
+    ends prepared(Prepare prepare) const
     {
-        const fd listening = hosts().listener(servers);
-        fd client = open_socket();
-        prepare(client);
-        if (connect_to(client, servers) < 0)
-            net::fail("connect");
-        return {std::move(client), accept(listening)};
-    }
-    ends connected() const
-    {
-        return connected([](int) {});
+        return connected(AF_BUNDLE, AF_BUNDLE, [&](int fd) {
+            prepare(fd);
+            return 0;
+        });
     }
 
     static int set(int fd, int option, int value)
@@ -33,15 +22,6 @@ class TcpOptions : public TwoHosts {
         return set_option(fd, IPPROTO_TCP, option, value);
     }
     static int get(int fd, int option) { return get_option(fd, IPPROTO_TCP, option); }
-
-    static tcp_info info(int fd)
-    {
-        tcp_info result{};
-        socklen_t length = sizeof(result);
-        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &result, &length) < 0)
-            net::fail("TCP_INFO");
-        return result;
-    }
 
     static unsigned heartbeat_ms(int fd)
     {
@@ -69,12 +49,6 @@ class TcpOptions : public TwoHosts {
         }
     };
 
-    static double now()
-    {
-        timespec t{};
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-    }
     // After how many seconds the socket has an error, and which.
     static std::pair<double, std::string> fails(int fd)
     {
@@ -167,10 +141,10 @@ TEST_F(TcpOptions, MaxsegCutsMessages)
     const ends c = connected();
     ASSERT_EQ(outcome(set(c.client, TCP_MAXSEG, 500)), "ok");
     EXPECT_EQ(get(c.client, TCP_MAXSEG), 500);
-    const auto before = info(c.client).tcpi_data_segs_out;
+    const auto before = stream_info(c.client).tcpi_data_segs_out;
     ASSERT_EQ(::send(c.client, std::string(1000, 'x').data(), 1000, 0), 1000);
     ASSERT_TRUE(net::wait_for(c.server, POLLIN));
-    EXPECT_EQ(info(c.client).tcpi_data_segs_out, before + 2);
+    EXPECT_EQ(stream_info(c.client).tcpi_data_segs_out, before + 2);
 }
 
 TEST_F(TcpOptions, CorkGathersAndNeverHoldsBackForEver)
@@ -178,10 +152,10 @@ TEST_F(TcpOptions, CorkGathersAndNeverHoldsBackForEver)
     const ends c = connected();
     ASSERT_EQ(outcome(set(c.client, TCP_NODELAY, 1)), "ok");
     const auto packets_for_a_hundred = [&] {
-        const auto before = info(c.client).tcpi_segs_out;
+        const auto before = stream_info(c.client).tcpi_segs_out;
         for (int i = 0; i < 100; i++)
             EXPECT_EQ(::send(c.client, "x", 1, 0), 1);
-        return info(c.client).tcpi_segs_out - before;
+        return stream_info(c.client).tcpi_segs_out - before;
     };
     EXPECT_GE(packets_for_a_hundred(), 100U);
     ASSERT_EQ(outcome(set(c.client, TCP_CORK, 1)), "ok");
@@ -213,9 +187,9 @@ TEST_F(TcpOptions, KeepaliveIsHeartbeats)
     EXPECT_EQ(heartbeat_ms(c.client), 5000U);
     ASSERT_EQ(outcome(set(c.client, TCP_KEEPINTVL, 2)), "ok");
     EXPECT_EQ(heartbeat_ms(c.client), 2000U);
-    const auto before = info(c.server).tcpi_segs_in;
+    const auto before = stream_info(c.server).tcpi_segs_in;
     poll(nullptr, 0, 20000);
-    EXPECT_GT(info(c.server).tcpi_segs_in - before, 12U) << "they are sent";
+    EXPECT_GT(stream_info(c.server).tcpi_segs_in - before, 12U) << "they are sent";
     ASSERT_EQ(outcome(set(c.client, TCP_KEEPIDLE, 3600)), "ok");
     ASSERT_EQ(outcome(set(c.client, TCP_KEEPINTVL, 3600)), "ok");
     EXPECT_EQ(heartbeat_ms(c.client), 30000U) << "never fewer than without";
@@ -229,7 +203,7 @@ TEST_F(TcpOptions, KeepaliveIsHeartbeats)
 
 TEST_F(TcpOptions, KeepaliveEndsAConnectionWhosePeerIsGone)
 {
-    const ends c = connected([](int fd) {
+    const ends c = prepared([](int fd) {
         for (const auto &[option, value] :
              {std::pair(TCP_KEEPIDLE, 4), {TCP_KEEPINTVL, 4}, {TCP_KEEPCNT, 15}})
             EXPECT_EQ(outcome(set(fd, option, value)), "ok");
@@ -246,7 +220,7 @@ TEST_F(TcpOptions, KeepaliveEndsAConnectionWhosePeerIsGone)
 TEST_F(TcpOptions, UserTimeoutEndsAConnectionThatIsNotAnswered)
 {
     for (const int limit : {5, 20}) {
-        const ends c = connected(
+        const ends c = prepared(
             [limit](int fd) { EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, limit * 1000)), "ok"); });
         const cut all;
         ASSERT_EQ(::send(c.client, "x", 1, 0), 1);
@@ -262,7 +236,7 @@ TEST_F(TcpOptions, UserTimeoutEndsAConnectionThatIsNotAnswered)
 TEST_F(TcpOptions, UserTimeoutLeavesAConnectionThatIsAnswered)
 {
     const ends c =
-        connected([](int fd) { EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, 15000)), "ok"); });
+        prepared([](int fd) { EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, 15000)), "ok"); });
     for (int i = 0; i < 2; i++) {
         poll(nullptr, 0, 30000);
         {
@@ -278,7 +252,7 @@ TEST_F(TcpOptions, UserTimeoutLeavesAConnectionThatIsAnswered)
 
 TEST_F(TcpOptions, OnePathThatIsSilentIsNotThePeer)
 {
-    const ends c = connected([](int fd) {
+    const ends c = prepared([](int fd) {
         EXPECT_EQ(outcome(set(fd, TCP_USER_TIMEOUT, 3000)), "ok");
         EXPECT_EQ(outcome(set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1)), "ok");
     });
@@ -306,17 +280,17 @@ TEST_F(TcpOptions, HeartbeatsOfTheProgramsOwnStayAsTheyAre)
 TEST_F(TcpOptions, InfoTellsWhatMeansTheSame)
 {
     const fd listening = hosts().listener(servers);
-    EXPECT_EQ(info(listening).tcpi_state, 10) << "LISTEN";
+    EXPECT_EQ(stream_info(listening).tcpi_state, 10) << "LISTEN";
     const fd client = open_socket();
-    EXPECT_EQ(info(client).tcpi_state, 7) << "CLOSE";
+    EXPECT_EQ(stream_info(client).tcpi_state, 7) << "CLOSE";
     ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
     const fd server = accept(listening);
-    EXPECT_EQ(info(client).tcpi_state, 1) << "ESTABLISHED";
-    EXPECT_EQ(info(client).tcpi_pmtu, 1500U);
-    EXPECT_GT(info(client).tcpi_snd_mss, 1400U);
-    EXPECT_LT(info(client).tcpi_snd_mss, 1500U);
-    EXPECT_GE(info(client).tcpi_rto, 1000000U);
-    EXPECT_GT(info(client).tcpi_rcv_space, 10000U);
+    EXPECT_EQ(stream_info(client).tcpi_state, 1) << "ESTABLISHED";
+    EXPECT_EQ(stream_info(client).tcpi_pmtu, 1500U);
+    EXPECT_GT(stream_info(client).tcpi_snd_mss, 1400U);
+    EXPECT_LT(stream_info(client).tcpi_snd_mss, 1500U);
+    EXPECT_GE(stream_info(client).tcpi_rto, 1000000U);
+    EXPECT_GT(stream_info(client).tcpi_rcv_space, 10000U);
 
     net::run({"tc", "qdisc", "add", "dev", "v1", "root", "netem", "delay", "100ms"});
     for (int i = 0; i < 30; i++) {
@@ -328,24 +302,24 @@ TEST_F(TcpOptions, InfoTellsWhatMeansTheSame)
         ASSERT_TRUE(net::wait_for(client, POLLIN));
         ASSERT_EQ(::recv(client, &byte, 1, 0), 1);
     }
-    EXPECT_NEAR(info(client).tcpi_rtt, 100000, 20000);
+    EXPECT_NEAR(stream_info(client).tcpi_rtt, 100000, 20000);
     ASSERT_EQ(::send(client, std::string(5000, 'x').data(), 5000, 0), 5000);
-    EXPECT_GT(info(client).tcpi_unacked + info(client).tcpi_notsent_bytes, 0U);
-    EXPECT_EQ(info(client).tcpi_total_retrans, 0U);
+    EXPECT_GT(stream_info(client).tcpi_unacked + stream_info(client).tcpi_notsent_bytes, 0U);
+    EXPECT_EQ(stream_info(client).tcpi_total_retrans, 0U);
     net::run({"tc", "qdisc", "del", "dev", "v1", "root"});
     poll(nullptr, 0, 1000);
 
     ASSERT_EQ(::shutdown(client, SHUT_WR), 0);
     ASSERT_TRUE(net::wait_for(server, POLLRDHUP));
-    EXPECT_EQ(info(client).tcpi_state, 5) << "FIN_WAIT2";
-    EXPECT_EQ(info(server).tcpi_state, 8) << "CLOSE_WAIT";
+    EXPECT_EQ(stream_info(client).tcpi_state, 5) << "FIN_WAIT2";
+    EXPECT_EQ(stream_info(server).tcpi_state, 8) << "CLOSE_WAIT";
     {
         const cut all;
         ASSERT_EQ(::send(server, "x", 1, 0), 1);
         poll(nullptr, 0, 3000);
     }
     ASSERT_TRUE(net::wait_for(client, POLLIN, 60000));
-    EXPECT_GT(info(server).tcpi_total_retrans, 0U);
+    EXPECT_GT(stream_info(server).tcpi_total_retrans, 0U);
 }
 
 TEST_F(TcpOptions, TrafficClassActsOnPathsOfEitherFamily)

@@ -9,13 +9,6 @@
 
 namespace sctp {
 
-inline double now()
-{
-    timespec t{};
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
 inline socket_address hosts_of(std::initializer_list<addresses> hosts)
 {
     socket_address all;

@@ -29,6 +29,14 @@ using net::outcome;
 using addresses = std::vector<address>;
 using bytes = std::vector<std::byte>;
 
+// The time in seconds, of the clock that nobody sets.
+inline double now()
+{
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
 // A port that no other test of this process uses, below the ephemeral ones.
 inline std::uint16_t next_port()
 {
