@@ -57,61 +57,6 @@ static void sctp_bundle_keep_err(struct sock *sk, int err)
 	}
 }
 
-/* What sending says when one of the ends has closed: 0 if it can go on; @len for
- * the first message after the peer has closed, which is lost as TCP's is; or an
- * error, with a signal.
- */
-static int sctp_bundle_send_closed(struct sock *sk, const struct msghdr *msg,
-				   size_t len)
-{
-	const struct sctp_association *asoc;
-	int ret = -EPIPE;
-
-	lock_sock(sk);
-	asoc = sctp_bundle_asoc(sk);
-	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN) {
-		ret = -EPIPE;
-	} else if (asoc && !sctp_state(asoc, CLOSED) &&
-		   asoc->state <= SCTP_STATE_ESTABLISHED) {
-		ret = 0;
-	} else if (sk->sk_shutdown & RCV_SHUTDOWN &&
-		   !sctp_sk(sk)->bundle_sent_late) {
-		sctp_sk(sk)->bundle_sent_late = 1;
-		ret = min_t(size_t, len, INT_MAX);
-	}
-	release_sock(sk);
-	return ret < 0 ? sk_stream_error(sk, msg->msg_flags, ret) : ret;
-}
-
-/* A message longer than @bound, in parts. */
-static int sctp_bundle_send_parts(struct socket *sock, struct msghdr *msg,
-				  size_t len, size_t bound)
-{
-	const long timeo = sock_sndtimeo(sock->sk, false);
-	const unsigned long start = jiffies;
-	size_t sent = 0, part;
-	int err;
-
-	do {
-		part = min(len - sent, bound);
-		iov_iter_truncate(&msg->msg_iter, part);
-		err = inet_sendmsg(sock, msg, part);
-		if (err < 0) {
-			iov_iter_revert(&msg->msg_iter, part -
-					iov_iter_count(&msg->msg_iter));
-			iov_iter_reexpand(&msg->msg_iter, len - sent);
-			if (sent)
-				sctp_bundle_keep_err(sock->sk, err);
-			break;
-		}
-		sent += err;
-		iov_iter_reexpand(&msg->msg_iter, len - sent);
-		if (jiffies - start >= timeo)
-			msg->msg_flags |= MSG_DONTWAIT;
-	} while (sent < len);
-	return sent ? min_t(size_t, sent, INT_MAX) : err;
-}
-
 /* As inet_sendmsg() and inet_recvmsg() do, whose calls by pointers make small
  * messages cost more.
  */
@@ -133,6 +78,62 @@ static int sctp_bundle_recv(struct sock *sk, struct msghdr *msg, size_t len,
 	return ret;
 }
 
+/* What sending says when one of the ends has closed: 0 if it can go on; @len for
+ * the first message after the peer has closed, which is lost as TCP's is; or an
+ * error, with a signal.
+ */
+static int sctp_bundle_send_closed(struct sock *sk, const struct msghdr *msg,
+				   size_t len)
+{
+	const struct sctp_association *asoc;
+	int ret = -EPIPE;
+
+	lock_sock(sk);
+	if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
+		goto out;
+	asoc = sctp_bundle_asoc(sk);
+	if (asoc && !sctp_state(asoc, CLOSED) &&
+	    asoc->state <= SCTP_STATE_ESTABLISHED) {
+		ret = 0;
+	} else if (sk->sk_shutdown & RCV_SHUTDOWN &&
+		   !sctp_sk(sk)->bundle_sent_late) {
+		sctp_sk(sk)->bundle_sent_late = 1;
+		ret = min_t(size_t, len, INT_MAX);
+	}
+out:
+	release_sock(sk);
+	return ret < 0 ? sk_stream_error(sk, msg->msg_flags, ret) : ret;
+}
+
+/* A message longer than @bound, in parts. */
+static int sctp_bundle_send_parts(struct sock *sk, struct msghdr *msg,
+				  size_t len, size_t bound)
+{
+	const long timeo = sock_sndtimeo(sk, false);
+	const unsigned long start = jiffies;
+	size_t sent = 0, part;
+	int err;
+
+	do {
+		part = min(len - sent, bound);
+		iov_iter_truncate(&msg->msg_iter, part);
+		err = sctp_bundle_send(sk, msg, part);
+		if (err < 0) {
+			iov_iter_revert(&msg->msg_iter, part -
+					iov_iter_count(&msg->msg_iter));
+			iov_iter_reexpand(&msg->msg_iter, len - sent);
+			if (sent)
+				sctp_bundle_keep_err(sk, err);
+			break;
+		}
+		sent += err;
+		iov_iter_reexpand(&msg->msg_iter, len - sent);
+		if (jiffies - start >= timeo)
+			msg->msg_flags |= MSG_DONTWAIT;
+	} while (sent < len);
+	return sent ? min_t(size_t, sent, INT_MAX) : err;
+}
+
 /* As in struct proto_ops. With control messages, it's SCTP's. */
 int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 			       size_t len)
@@ -143,7 +144,7 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 	int ret;
 
 	if (!sctp_bundle_stream(sk) || msg->msg_controllen)
-		return inet_sendmsg(sock, msg, len);
+		return sctp_bundle_send(sk, msg, len);
 
 	if (unlikely(READ_ONCE(sk->sk_shutdown) || !len)) {
 		ret = sctp_bundle_send_closed(sk, msg, len);
@@ -158,7 +159,7 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 	if (likely(len <= bound))
 		ret = sctp_bundle_send(sk, msg, len);
 	else
-		ret = sctp_bundle_send_parts(sock, msg, len, bound);
+		ret = sctp_bundle_send_parts(sk, msg, len, bound);
 	msg->msg_flags = flags;
 
 	/* -ESRCH: it ended while we waited for room. */
@@ -169,10 +170,9 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 }
 
 /* recv(2) with MSG_PEEK of more than one message. */
-static int sctp_bundle_peek(struct socket *sock, struct msghdr *msg, size_t len,
+static int sctp_bundle_peek(struct sock *sk, struct msghdr *msg, size_t len,
 			    int flags)
 {
-	struct sock *sk = sock->sk;
 	const size_t target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	const struct sctp_association *asoc;
@@ -195,8 +195,8 @@ static int sctp_bundle_peek(struct socket *sock, struct msghdr *msg, size_t len,
 	if (!first || min(readable, len) <= first->len) {
 		/* One message, an event, or none. */
 		release_sock(sk);
-		return inet_recvmsg(sock, msg, len,
-				    timeo ? flags : flags | MSG_DONTWAIT);
+		return sctp_bundle_recv(sk, msg, len,
+					timeo ? flags : flags | MSG_DONTWAIT);
 	}
 
 	skb_queue_walk(&sk->sk_receive_queue, skb) {
@@ -235,17 +235,16 @@ static int sctp_bundle_wait(struct sock *sk, long *timeo, bool have_bytes)
 }
 
 /* recv(2) of as many messages as make @target bytes. */
-static int sctp_bundle_recv_all(struct socket *sock, struct msghdr *msg,
+static int sctp_bundle_recv_all(struct sock *sk, struct msghdr *msg,
 				size_t len, int flags, size_t target)
 {
-	struct sock *sk = sock->sk;
 	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	size_t copied = 0;
 	int ret;
 
 	do {
-		ret = inet_recvmsg(sock, msg, len - copied,
-				   flags | MSG_DONTWAIT);
+		ret = sctp_bundle_recv(sk, msg, len - copied,
+				       flags | MSG_DONTWAIT);
 		if (ret > 0) {
 			copied += ret;
 			if (copied >= target || msg->msg_flags & MSG_NOTIFICATION)
@@ -270,16 +269,16 @@ int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
 	size_t target;
 
 	if (!sctp_bundle_stream(sk) || flags & MSG_ERRQUEUE)
-		return inet_recvmsg(sock, msg, len, flags);
+		return sctp_bundle_recv(sk, msg, len, flags);
 	if (flags & MSG_OOB)
 		return -EINVAL;	/* there never are any */
 	if (flags & MSG_PEEK)
-		return sctp_bundle_peek(sock, msg, len, flags);
+		return sctp_bundle_peek(sk, msg, len, flags);
 
 	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 	if (likely(target <= 1))
 		return sctp_bundle_recv(sk, msg, len, flags);
-	return sctp_bundle_recv_all(sock, msg, len, flags, target);
+	return sctp_bundle_recv_all(sk, msg, len, flags, target);
 }
 
 /* As many bytes as SO_RCVLOWAT asks for, or as there is room for? */
