@@ -29,6 +29,33 @@ static unsigned int sctp_bundle_keepcnt(const struct sctp_sock *sp)
 	       READ_ONCE(sock_net(sctp_opt2sk(sp))->ipv4.sysctl_tcp_keepalive_probes);
 }
 
+/* Do TCP's options say when the peer of an idle association is given up? */
+static bool sctp_bundle_probes(const struct sock *sk)
+{
+	const struct sctp_sock *sp = sctp_sk(sk);
+
+	return sock_flag(sk, SOCK_KEEPOPEN) &&
+	       (sp->bundle_user_timeout || sp->bundle_keepintvl ||
+		sp->bundle_keepcnt);
+}
+
+/**
+ * sctp_bundle_hb_rto - the RTO that is part of the time between heartbeats
+ * @t:		a path
+ *
+ * RFC 9260, section 8.3, adds the path's RTO, which doubles with every heartbeat
+ * that isn't answered. Where TCP's options count on probes at regular intervals,
+ * it is RTO.Initial at most.
+ *
+ * Return: jiffies, above 0.
+ */
+unsigned long sctp_bundle_hb_rto(const struct sctp_transport *t)
+{
+	if (!sctp_bundle_probes(t->asoc->base.sk))
+		return t->rto;
+	return min(t->rto, t->asoc->rto_initial);
+}
+
 /* Heartbeats are SCTP's probes. They watch the paths, too, so they never come less
  * often than without the options.
  */
@@ -89,9 +116,9 @@ bool sctp_assoc_out_of_patience(const struct sctp_association *asoc, bool idle)
 	u64 ms = sp->bundle_user_timeout;
 
 	if (idle && sctp_outq_is_empty(&asoc->outqueue)) {
-		if (!sock_flag(asoc->base.sk, SOCK_KEEPOPEN))
+		if (!sctp_bundle_probes(asoc->base.sk))
 			ms = 0;
-		else if (!ms && (sp->bundle_keepintvl || sp->bundle_keepcnt))
+		else if (!ms)
 			ms = (u64)sctp_bundle_keepintvl(sp) *
 			     sctp_bundle_keepcnt(sp) * MSEC_PER_SEC;
 	}
