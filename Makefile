@@ -86,6 +86,10 @@ check: deps ## all tests
 	@$(MAKE) --no-print-directory -j2 kernel kernel-debug glibc selftests
 	@tools/check
 
+.PHONY: check-long
+check-long: kernel-debug selftests ## what takes too long for make check: faults and loads, on the debug kernel
+	@tools/check long
+
 .PHONY: check-stock
 check-stock: kernel-stock selftests ## the tests of SCTP and of the guest on Debian's own kernel
 	@tools/check stock

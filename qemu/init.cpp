@@ -460,11 +460,13 @@ void set_processors_online()
 // ---- Leaks
 
 // kmemleak reports what was unreferenced and unchanged in two scans and is older than five seconds.
-// A third one clears what was just on its way to be freed.
+// A third one clears what was just on its way to be freed. Whoever boots with kmemleak=off, which
+// is some four times as fast, doesn't want to know.
 void report_leaks()
 {
     const std::string kmemleak = "/sys/kernel/debug/kmemleak";
-    if (::access(kmemleak.c_str(), F_OK))
+    if (::access(kmemleak.c_str(), F_OK) ||
+        read_file("/proc/cmdline").find("kmemleak=off") != std::string::npos)
         return;
     bool scanned = write_file(kmemleak, "scan");
     for (int round = 0; round < 2 && scanned; round++) {
