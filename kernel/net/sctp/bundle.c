@@ -351,7 +351,7 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 
 		inet_sk(sk)->inet_dport = htons(asoc->peer.port);
 		sp->pf->to_sk_daddr(&addrs[0], sk);
-		sk->sk_err = 0;
+		WRITE_ONCE(sk->sk_err, 0);
 	}
 
 	/* SCTP wakes one waiter; with a repeated connect() there may be more. */
@@ -670,13 +670,13 @@ void sctp_bundle_msgname(struct sctp_sock *sp, struct sctp_association *asoc,
 
 static bool sctp_bundle_get_names(const struct sock *sk)
 {
-	return sctp_sk(sk)->bundle_names;
+	return READ_ONCE(sctp_sk(sk)->bundle_names);
 }
 
 static void sctp_bundle_set_names(struct sock *sk, bool on)
 {
 	lock_sock(sk);
-	sctp_sk(sk)->bundle_names = on;
+	WRITE_ONCE(sctp_sk(sk)->bundle_names, on);
 	release_sock(sk);
 }
 

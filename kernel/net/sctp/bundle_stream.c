@@ -154,7 +154,7 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 
 	msg->msg_flags |= MSG_NOSIGNAL;
 	bound = clamp(READ_ONCE(sk->sk_sndbuf) / 2, 1, SCTP_BUNDLE_MAX_MSG);
-	if (sctp_sk(sk)->bundle_cork)
+	if (READ_ONCE(sctp_sk(sk)->bundle_cork))
 		msg->msg_flags |= MSG_MORE;
 	if (likely(len <= bound))
 		ret = sctp_bundle_send(sk, msg, len);
@@ -303,13 +303,15 @@ __poll_t sctp_bundle_stream_poll(struct file *file, struct socket *sock,
 	__poll_t mask = sctp_poll(file, sock, wait);
 	u8 shut = READ_ONCE(sk->sk_shutdown);
 
-	if (!sctp_bundle_stream(sk) || sctp_sstate(sk, LISTENING))
+	if (!sctp_bundle_stream(sk) ||
+	    inet_sk_state_load(sk) == SCTP_SS_LISTENING)
 		return mask;
 	if (mask & EPOLLIN && !(mask & EPOLLERR) && !(shut & RCV_SHUTDOWN) &&
 	    READ_ONCE(sk->sk_rcvlowat) > 1 && !sctp_bundle_enough(sk))
 		mask &= ~(EPOLLIN | EPOLLRDNORM);
 	/* Whoever waits to send has to learn that nobody is there. */
-	if (shut & SEND_SHUTDOWN || (shut && sctp_sstate(sk, CLOSED)))
+	if (shut & SEND_SHUTDOWN ||
+	    (shut && inet_sk_state_load(sk) == SCTP_SS_CLOSED))
 		mask |= EPOLLOUT | EPOLLWRNORM;
 	return mask;
 }
@@ -499,7 +501,7 @@ void sctp_bundle_reach_end(struct sctp_association *asoc)
 
 	/* Before accept(2), it's the listening socket; see sctp_sock_migrate(). */
 	if (!sctp_sstate(sk, LISTENING)) {
-		sk->sk_shutdown |= RCV_SHUTDOWN;
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | RCV_SHUTDOWN);
 		sk->sk_state_change(sk);
 		sk_wake_async(sk, SOCK_WAKE_WAITD,
 			      sk->sk_shutdown == SHUTDOWN_MASK ? POLL_HUP : POLL_IN);
@@ -520,7 +522,8 @@ void sctp_bundle_reach_end(struct sctp_association *asoc)
 void sctp_bundle_stream_closed(struct sock *sk)
 {
 	if (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING))
-		sk->sk_shutdown |= sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN;
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown |
+			   (sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN));
 }
 
 /**
@@ -540,7 +543,7 @@ void sctp_bundle_restarted(const struct sctp_association *asoc)
 
 	if (!sctp_sstate(sk, LISTENING)) {
 		WRITE_ONCE(sk->sk_err, ECONNRESET);
-		sk->sk_shutdown = SHUTDOWN_MASK;
+		WRITE_ONCE(sk->sk_shutdown, SHUTDOWN_MASK);
 		sk_error_report(sk);
 		sk->sk_state_change(sk);
 		return;
@@ -565,7 +568,7 @@ int sctp_bundle_set_stream(struct sock *sk, bool on)
 	} else if (!sctp_sstate(sk, CLOSED) || !list_empty(&sp->ep->asocs)) {
 		err = -EISCONN;	/* the peer has been told */
 	} else if (sp->bundle_stream != on) {
-		sp->bundle_stream = on;
+		WRITE_ONCE(sp->bundle_stream, on);
 		sp->adaptation_ind = on ? SCTP_BUNDLE_ADAPTATION : 0;
 	}
 	release_sock(sk);

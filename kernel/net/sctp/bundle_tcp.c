@@ -140,7 +140,7 @@ static int sctp_bundle_set_cork(struct sock *sk, bool on)
 {
 	struct sctp_association *asoc = sctp_bundle_asoc(sk);
 
-	sctp_sk(sk)->bundle_cork = on;
+	WRITE_ONCE(sctp_sk(sk)->bundle_cork, on);
 	if (!on && asoc && asoc->force_delay) {
 		asoc->force_delay = 0;
 		sctp_outq_uncork(&asoc->outqueue, GFP_KERNEL);
