@@ -87,7 +87,7 @@ check: deps ## all tests
 	@tools/check
 
 .PHONY: check-long
-check-long: kernel-debug selftests ## what takes too long for make check: faults and loads, on the debug kernel
+check-long: kernel kernel-debug selftests ## what takes too long for make check: faults, loads, a soak
 	@tools/check long
 
 .PHONY: check-stock
