@@ -24,11 +24,13 @@ patches-apply: deps ## lay kernel/ and patches/ on Debian's source, as commits i
 patches-refresh: ## turn the commits in build/linux back into kernel/ and patches/
 	@tools/patch-tree kernel refresh
 
-.PHONY: kernel kernel-debug kernel-stock
+.PHONY: kernel kernel-debug kernel-race kernel-stock
 kernel: patches-apply ## build the guests' release kernel
 	@$(step) kernel-release tools/kernel-build release
 kernel-debug: patches-apply ## the same with every checker on
 	@$(step) kernel-debug tools/kernel-build debug
+kernel-race: patches-apply ## the same with KCSAN, which finds data races
+	@$(step) kernel-race tools/kernel-build race
 kernel-stock: patches-apply ## the same as release, without our patches
 	@$(step) kernel-stock tools/kernel-build stock
 
@@ -87,7 +89,7 @@ check: deps ## all tests
 	@tools/check
 
 .PHONY: check-long
-check-long: kernel kernel-debug selftests ## what takes too long for make check: faults, loads, a soak
+check-long: kernel kernel-debug kernel-race selftests ## what takes too long for make check: faults, loads, races, a soak
 	@tools/check long
 
 .PHONY: check-stock
