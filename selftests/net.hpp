@@ -125,6 +125,41 @@ inline void run(std::initializer_list<const char *> command, const std::string &
     }
 }
 
+// What @f returns in a child process, as text, or how that process has ended.
+template <typename F>
+std::string in_child(F f)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        fail("pipe");
+    const fd out(ends[0]);
+    fd in(ends[1]);
+    const pid_t child = fork();
+    if (child < 0)
+        fail("fork");
+    if (child == 0) {
+        std::string text;
+        try {
+            text = f();
+        } catch (const std::exception &e) {
+            text = e.what();
+        }
+        _exit(write(in, text.data(), text.size()) < 0);
+    }
+    in.reset();
+    std::string text;
+    char part[512];
+    for (ssize_t n; (n = read(out, part, sizeof(part))) > 0;)
+        text.append(part, static_cast<std::size_t>(n));
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            fail("waitpid");
+    if (WIFSIGNALED(status))
+        return std::string("SIG") + sigabbrev_np(WTERMSIG(status));
+    return status == 0 ? text : "exit status " + std::to_string(WEXITSTATUS(status));
+}
+
 // Lines for ip(8), each without the word "ip", in the current namespace.
 inline void ip(const std::string &lines)
 {
