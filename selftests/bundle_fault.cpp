@@ -1,120 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-// Every allocation and every copy from or to user space in calls with bundles fails once, in turn
-// (Documentation/fault-injection/fault-injection.rst). The call must fail cleanly or succeed, and
-// afterwards the socket must be as it was. Needs the debug kernel.
-#include "sctp.hpp"
-
-#include <sys/mount.h>
+// Faults in the calls that take or give a bundle: each allocation and each copy from or to user
+// space fails once, in turn. The call must fail cleanly or succeed, and afterwards the socket must
+// be as it was. Needs the debug kernel.
+#include "fault.hpp"
 
 namespace {
 
 using namespace sctp;
-
-class Fault : public testing::Test {
-  protected:
-    static constexpr const char *switches = "/sys/kernel/debug/";
-
-    void SetUp() override
-    {
-        if (!net::is_root())
-            GTEST_SKIP() << "needs root, to inject faults";
-        if (access("/proc/thread-self/fail-nth", W_OK) < 0)
-            GTEST_SKIP() << "this kernel has no fault injection (/proc/thread-self/fail-nth)";
-        if (access("/sys/kernel/debug/failslab", F_OK) < 0)
-            mount("debugfs", "/sys/kernel/debug", "debugfs", 0, nullptr);
-        if (access("/sys/kernel/debug/failslab", F_OK) < 0)
-            GTEST_SKIP() << "this kernel has no failslab (/sys/kernel/debug/failslab)";
-        // Fail allocations that may sleep, too, and don't fill the log: each would print a trace.
-        net::spill("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-        for (const char *kind : {"failslab", "fail_page_alloc", "fail_usercopy", "fail_function"}) {
-            const std::string verbose = std::string("/sys/kernel/debug/") + kind + "/verbose";
-            if (access(verbose.c_str(), F_OK) == 0)
-                net::spill(verbose, "0");
-        }
-        home = std::make_unique<net::netns>();
-        std::ostringstream lines;
-        lines << "link add d0 type dummy\nlink set d0 up\n";
-        for (int i = 1; i <= 8; i++)
-            lines << "addr add 10.9.0." << i << "/24 dev d0\n";
-        net::ip(lines.str());
-        // A chunk that was lost for want of memory comes again soon.
-        for (const auto &[name, milliseconds] :
-             {std::pair{"rto_min", "100"}, {"rto_initial", "200"}, {"rto_max", "1000"}})
-            net::spill(std::string("/proc/sys/net/sctp/") + name, milliseconds);
-        port = next_port();
-        fail_nth = fd(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
-        ASSERT_EQ(outcome(fail_nth), "ok");
-    }
-
-    addresses members() const { return range("10.9.0.", 8, port); }
-
-    // Runs @call with its first fault, then with its second, and so on until it meets none.
-    // @before makes what a call needs; @after gets the call's outcome and checks.
-    template <typename Before, typename Call, typename After>
-    void each_fault(Before before, Call call, After after)
-    {
-        constexpr int limit = 2000;
-        int faults = 0;
-        for (int nth = 1; nth < limit; nth++) {
-            auto state = before();
-            arm(nth);
-            const long result = call(state);
-            const int error = errno;
-            const bool injected = disarm();
-            errno = error;
-            const std::string got = outcome(result);
-            faults += injected;
-            after(state, got, injected);
-            if (HasFailure()) {
-                ADD_FAILURE() << "at fault " << nth << ", which gave " << got;
-                return;
-            }
-            if (!injected) {
-                EXPECT_GT(faults, 0) << "no fault was injected at all";
-                return;
-            }
-        }
-        ADD_FAILURE() << "more than " << limit << " faults";
-    }
-
-    // What a call may say when memory or its copy fails.
-    static bool clean(const std::string &got)
-    {
-        // ENFILE and EADDRINUSE: what the socket layer and SCTP say without memory for a socket
-        // and for a port.
-        static const std::set<std::string> errors{"ENOMEM", "ENOBUFS", "EFAULT",
-                                                  "EAGAIN", "ENFILE",  "EADDRINUSE"};
-        return errors.count(got) != 0;
-    }
-
-    std::unique_ptr<net::netns> home;
-    std::uint16_t port = 0;
-
-  private:
-    void arm(int nth) const
-    {
-        char text[16];
-        const int n = std::snprintf(text, sizeof(text), "%d", nth);
-        if (pwrite(fail_nth, text, static_cast<std::size_t>(n), 0) != n)
-            net::fail("fail-nth");
-    }
-
-    // Whether the fault was met.
-    bool disarm() const
-    {
-        // Reading may itself meet the fault, where the call met none; then it is read again.
-        char text[16] = {};
-        ssize_t n = pread(fail_nth, text, sizeof(text) - 1, 0);
-        if (n < 0)
-            n = pread(fail_nth, text, sizeof(text) - 1, 0);
-        while (pwrite(fail_nth, "0", 1, 0) != 1)
-            if (errno != EFAULT && errno != ENOMEM)
-                net::fail("fail-nth");
-        return n <= 0 || std::atoi(text) == 0;
-    }
-
-    fd fail_nth;
-};
 
 TEST_F(Fault, SocketFailsCleanly)
 {
@@ -125,11 +17,7 @@ TEST_F(Fault, SocketFailsCleanly)
                        return int{s};
                    },
                    [](fd &, const std::string &got, bool injected) {
-                       if (!injected) {
-                           EXPECT_EQ(got, "ok");
-                       } else {
-                           EXPECT_TRUE(got == "ok" || clean(got));
-                       }
+                       EXPECT_TRUE(got == "ok" || (injected && clean(got))) << got;
                    });
 }
 
@@ -161,27 +49,11 @@ TEST_F(Fault, BindOfAnOrdinarySocketBindsAllOrNone)
                });
 }
 
-struct ends {
-    fd listener, client;
-};
-
-class FaultConnect : public Fault {
-  protected:
-    ends both(int type)
-    {
-        port = next_port();
-        ends e{open_socket(type), open_socket(type)};
-        if (bind_to(e.listener, members()) < 0 || listen(e.listener, 8) < 0)
-            net::fail("the server's bind");
-        return e;
-    }
-};
-
 TEST_F(FaultConnect, ConnectFailsCleanlyAndCanBeRepeated)
 {
     each_fault(
         [this] {
-            ends e = both(SOCK_STREAM);
+            ends e = both();
             nonblocking(e.client);
             return e;
         },
@@ -191,14 +63,12 @@ TEST_F(FaultConnect, ConnectFailsCleanlyAndCanBeRepeated)
             timeval limit{10, 0};
             set_option(e.client, SOL_SOCKET, SO_SNDTIMEO, limit);
             if (got != "EINPROGRESS") {
-                EXPECT_TRUE(injected);
-                EXPECT_TRUE(clean(got) || got == "EHOSTUNREACH" || got == "ENETUNREACH") << got;
+                EXPECT_TRUE(injected && clean_connect(got)) << got;
             }
             std::string again = outcome(connect_to(e.client, members()));
             if (got == "EINPROGRESS" && injected && again != "ok") {
                 // The fault met the handshake, in the backlog that the call worked off.
-                EXPECT_TRUE(clean(again) || again == "ECONNREFUSED" || again == "ECONNABORTED")
-                    << again;
+                EXPECT_TRUE(clean_connect(again)) << again;
                 again = outcome(connect_to(e.client, members()));
             }
             ASSERT_EQ(again, "ok");
@@ -212,65 +82,98 @@ TEST_F(FaultConnect, SendtoFailsCleanlyAndCanBeRepeated)
                [this](ends &e) { return sendto(e.client, members(), "x", MSG_DONTWAIT); },
                [this](ends &e, const std::string &got, bool injected) {
                    if (got != "ok") {
-                       EXPECT_TRUE(injected);
-                       EXPECT_TRUE(clean(got) || got == "EHOSTUNREACH" || got == "ENETUNREACH")
-                           << got;
+                       EXPECT_TRUE(injected && clean_connect(got)) << got;
                    }
                    EXPECT_EQ(outcome(sendto(e.client, members())), "ok");
                    EXPECT_EQ(associations(e.client).size(), 1U);
                });
 }
 
-TEST_F(FaultConnect, OptionsAndNamesFailCleanly)
+// Options and names, which need an association.
+class FaultOptions : public FaultConnect {
+  protected:
+    // Calls @call until it meets no fault; it may say @wanted, too.
+    template <typename Call>
+    void each(Call call, const std::string &wanted = "ok")
+    {
+        each_fault([] { return 0; }, [&](int) { return call(); },
+                   [&](int, const std::string &got, bool injected) {
+                       EXPECT_TRUE(got == wanted || (injected && clean(got))) << got;
+                   });
+    }
+
+    alignas(8) std::array<std::byte, bundle::max_length> result{};
+};
+
+TEST_F(FaultOptions, OptionsAndNamesFailCleanly)
 {
-    const ends e = both(SOCK_STREAM);
-    ASSERT_EQ(outcome(connect_to(e.client, members())), "ok");
-    ASSERT_EQ(outcome(set_option(e.client, SOL_BUNDLE, BUNDLE_NAMES, 1)), "ok");
-    alignas(8) std::array<std::byte, bundle::max_length> room{};
+    const ends e = connected(SOCK_STREAM, 8);
     const int s = e.client;
-    const auto nothing = [] { return 0; };
-    const auto judge = [&](int, const std::string &got, bool injected) {
-        EXPECT_TRUE(got == "ok" || (injected && clean(got))) << got;
-    };
+    ASSERT_EQ(outcome(set_option(s, SOL_BUNDLE, BUNDLE_NAMES, 1)), "ok");
+    for (const int option :
+         {BUNDLE_LOCAL_ADDRS, BUNDLE_PEER_ADDRS, BUNDLE_PATHS, BUNDLE_NAMES, BUNDLE_STREAM})
+        each([&] {
+            auto length = static_cast<socklen_t>(result.size());
+            return getsockopt(s, SOL_BUNDLE, option, result.data(), &length);
+        });
+    each([&] { return set_option(s, SOL_BUNDLE, BUNDLE_NAMES, 1); });
+    each([&] { return set_option(s, SOL_BUNDLE, BUNDLE_STREAM, 1); }, "EISCONN");
+    for (const auto call : {getpeername, getsockname})
+        each([&] {
+            auto length = static_cast<socklen_t>(result.size());
+            return call(s, as_sockaddr(result.data()), &length);
+        });
+    // What is set for one IP version is set for the other, too, or for neither.
+    each([&] { return set_option(s, SOL_IP, IP_TOS, 8); });
+    each([&] { return set_option(s, SOL_IPV6, IPV6_TCLASS, 8); });
+    EXPECT_EQ(get_option(s, SOL_IP, IP_TOS), 8);
+    EXPECT_EQ(get_option(s, SOL_IPV6, IPV6_TCLASS), 8);
+    EXPECT_EQ(peer_set(s), sorted(members()));
+}
+
+TEST_F(FaultOptions, OfAnAssociationOfManyFailCleanly)
+{
+    const ends e = connected(SOCK_SEQPACKET, 8);
+    const int s = e.client;
+    const std::vector<sctp_assoc_t> ids = associations(s);
+    ASSERT_EQ(ids.size(), 1U);
     for (const int option : {BUNDLE_LOCAL_ADDRS, BUNDLE_PEER_ADDRS, BUNDLE_PATHS})
-        each_fault(
-            nothing,
-            [&](int) {
-                socklen_t length = room.size();
-                return getsockopt(s, SOL_BUNDLE, option, room.data(), &length);
-            },
-            judge);
-    each_fault(
-        nothing,
-        [&](int) {
-            socklen_t length = room.size();
-            return getpeername(s, as_sockaddr(room.data()), &length);
-        },
-        judge);
-    each_fault(
-        nothing,
-        [&](int) {
-            socklen_t length = room.size();
-            return getsockname(s, as_sockaddr(room.data()), &length);
-        },
-        judge);
-    EXPECT_EQ(peer_set(e.client), sorted(members()));
+        each([&] {
+            auto length = static_cast<socklen_t>(result.size());
+            std::memcpy(result.data(), ids.data(), sizeof(ids[0]));
+            return getsockopt(s, SOL_BUNDLE, option, result.data(), &length);
+        });
+    EXPECT_EQ(peer_set(s, ids[0]), sorted(members()));
+}
+
+TEST_F(FaultOptions, SysctlsAreReadAndSetOrNot)
+{
+    for (const auto &[name, value] : {std::pair{"connect_timeout", "4000"},
+                                      {"host_delay", "200"},
+                                      {"init_burst", "64"},
+                                      {"init_rate", "10000"}}) {
+        const std::string path = std::string("/proc/sys/net/sctp/bundle_") + name;
+        const fd file(open(path.c_str(), O_RDWR | O_CLOEXEC));
+        const std::string before = net::slurp(path);
+        each([&] { return pwrite(file, value, std::strlen(value), 0); });
+        EXPECT_EQ(net::slurp(path), std::string(value) + "\n");
+        each([&] { return pread(file, result.data(), result.size(), 0); });
+        each([&] { return pwrite(file, "x", 1, 0); }, "EINVAL");
+        EXPECT_EQ(net::slurp(path), std::string(value) + "\n");
+        net::spill(path, before);
+    }
+    const fd file(open("/proc/thread-self/net/bundle_stat", O_RDONLY | O_CLOEXEC));
+    each([&] { return pread(file, result.data(), result.size(), 0); });
 }
 
 TEST_F(FaultConnect, CloseLeavesNothingWhateverFails)
 {
-    each_fault(
-        [this] {
-            ends e = both(SOCK_STREAM);
-            if (connect_to(e.client, members()) < 0)
-                net::fail("connect");
-            return e;
-        },
-        [](ends &e) {
-            e.client.reset();
-            return 0;
-        },
-        [](ends &, const std::string &got, bool) { EXPECT_EQ(got, "ok"); });
+    each_fault([this] { return connected(SOCK_STREAM, 8); },
+               [](ends &e) {
+                   e.client.reset();
+                   return 0;
+               },
+               [](ends &, const std::string &got, bool) { EXPECT_EQ(got, "ok"); });
 }
 
 } // namespace

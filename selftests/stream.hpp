@@ -4,6 +4,7 @@
 
 #include "two_hosts.hpp"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <sys/ioctl.h>
 
@@ -41,11 +42,11 @@ inline std::string received(int fd, std::size_t room = 1 << 20, int flags = 0)
 }
 
 // All until the end.
-inline std::string received_to_end(int fd)
+inline std::string received_to_end(int fd, std::size_t room = 1 << 20)
 {
     std::string result;
     for (std::string part; net::wait_for(fd, POLLIN, 60000); result += part)
-        if ((part = received(fd)).empty())
+        if ((part = received(fd, room)).empty())
             return result;
         else if (part.starts_with("error: "))
             return part;
