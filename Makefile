@@ -24,13 +24,15 @@ patches-apply: deps ## lay kernel/ and patches/ on Debian's source, as commits i
 patches-refresh: ## turn the commits in build/linux back into kernel/ and patches/
 	@tools/patch-tree kernel refresh
 
-.PHONY: kernel kernel-debug kernel-race kernel-stock
+.PHONY: kernel kernel-debug kernel-race kernel-coverage kernel-stock
 kernel: patches-apply ## build the guests' release kernel
 	@$(step) kernel-release tools/kernel-build release
 kernel-debug: patches-apply ## the same with every checker on
 	@$(step) kernel-debug tools/kernel-build debug
 kernel-race: patches-apply ## the same with KCSAN, which finds data races
 	@$(step) kernel-race tools/kernel-build race
+kernel-coverage: patches-apply ## the same, counting which of our lines are reached
+	@$(step) kernel-coverage tools/kernel-build coverage
 kernel-stock: patches-apply ## the same as release, without our patches
 	@$(step) kernel-stock tools/kernel-build stock
 
@@ -91,6 +93,10 @@ check: deps ## all tests
 .PHONY: check-long
 check-long: kernel kernel-debug kernel-race selftests ## what takes too long for make check: faults, loads, races, a soak
 	@tools/check long
+
+.PHONY: coverage
+coverage: kernel-coverage glibc selftests ## which of our lines in the kernel the tests reach
+	@tools/coverage
 
 .PHONY: check-stock
 check-stock: kernel-stock selftests ## the tests of SCTP and of the guest on Debian's own kernel
