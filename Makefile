@@ -94,6 +94,10 @@ check: deps ## all tests
 check-long: kernel kernel-debug kernel-race selftests ## what takes too long for make check: faults, loads, races, a soak
 	@tools/check long
 
+.PHONY: fuzz
+fuzz: kernel-debug selftests ## system calls at random for TIME=600 seconds of the guest's clock
+	@tools/fuzz calls --time=$(or $(TIME),600)
+
 .PHONY: coverage
 coverage: kernel-coverage glibc selftests ## which of our lines in the kernel the tests reach
 	@tools/coverage

@@ -1,82 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 // Bundles by way of io_uring, on one-to-one sockets and others.
 #include "connect.hpp"
-
-#include <atomic>
-
-#include <linux/io_uring.h>
+#include "uring.hpp"
 
 namespace {
 
 using namespace sctp;
-
-// A ring for one request at a time.
-class uring {
-  public:
-    uring()
-    {
-        io_uring_params params{};
-        ring_ = fd(static_cast<int>(syscall(__NR_io_uring_setup, 4, &params)));
-        if (ring_ < 0)
-            net::fail("io_uring_setup");
-        submitted_ =
-            map(params.sq_off.array + params.sq_entries * sizeof(unsigned), IORING_OFF_SQ_RING);
-        completed_ =
-            map(params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe), IORING_OFF_CQ_RING);
-        entries_ = reinterpret_cast<io_uring_sqe *>(
-            map(params.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
-        params_ = params;
-    }
-
-    // The request's result, as of a system call.
-    long operator()(const io_uring_sqe &request)
-    {
-        auto *tail = reinterpret_cast<unsigned *>(submitted_ + params_.sq_off.tail);
-        const unsigned index =
-            *tail & *reinterpret_cast<unsigned *>(submitted_ + params_.sq_off.ring_mask);
-        entries_[index] = request;
-        reinterpret_cast<unsigned *>(submitted_ + params_.sq_off.array)[index] = index;
-        std::atomic_ref(*tail).store(*tail + 1, std::memory_order_release);
-        if (syscall(__NR_io_uring_enter, int{ring_}, 1, 0, 0, nullptr, 0) != 1)
-            net::fail("io_uring_enter");
-        auto *head = reinterpret_cast<unsigned *>(completed_ + params_.cq_off.head);
-        auto *end = reinterpret_cast<unsigned *>(completed_ + params_.cq_off.tail);
-        if (!net::wait_for(ring_, POLLIN) ||
-            std::atomic_ref(*end).load(std::memory_order_acquire) == *head)
-            throw std::runtime_error("io_uring: nothing completed");
-        const auto &done = reinterpret_cast<io_uring_cqe *>(
-            completed_ + params_.cq_off.cqes)[*head & *reinterpret_cast<unsigned *>(
-                                                          completed_ + params_.cq_off.ring_mask)];
-        const int result = done.res;
-        std::atomic_ref(*head).store(*head + 1, std::memory_order_release);
-        errno = result < 0 ? -result : 0;
-        return result < 0 ? -1 : result;
-    }
-
-    static io_uring_sqe request(int operation, int s, const void *address, std::uint64_t second)
-    {
-        io_uring_sqe sqe{};
-        sqe.opcode = static_cast<std::uint8_t>(operation);
-        sqe.fd = s;
-        sqe.addr = reinterpret_cast<std::uintptr_t>(address);
-        sqe.off = second;
-        return sqe;
-    }
-
-  private:
-    std::byte *map(std::size_t size, off_t offset) const
-    {
-        void *p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring_, offset);
-        if (p == MAP_FAILED)
-            net::fail("mmap of a ring");
-        return static_cast<std::byte *>(p);
-    }
-
-    fd ring_;
-    std::byte *submitted_, *completed_;
-    io_uring_sqe *entries_;
-    io_uring_params params_;
-};
+using net::uring;
 
 TEST_F(Connect, IoUringTakesBundlesThatFitASockaddrStorage)
 {

@@ -65,6 +65,9 @@ class choices {
         }
     }
 
+    // Whether there are more to come.
+    [[nodiscard]] bool more() const { return drawing_ || next_ < list_.size(); }
+
     // Those used so far, or all that were written down.
     [[nodiscard]] std::span<const std::uint32_t> list() const { return list_; }
 

@@ -1,0 +1,762 @@
+// SPDX-License-Identifier: GPL-2.0
+// A fuzzer of system calls on bundle sockets and ordinary SCTP sockets. A program is some calls,
+// made by up to four threads on one table of sockets; it runs in a child, in a namespace with
+// addresses on a dummy device. Run it in a guest: see tools/fuzz.
+#include "../uring.hpp"
+#include "addresses.hpp"
+#include "session.hpp"
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include <linux/tcp.h>
+#include <net/if.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+namespace {
+
+using namespace fuzz;
+using sctp::bytes;
+
+// --- What a child and the fuzzer share -----------------------------------------------------------
+
+enum kind : std::uint32_t {
+    make_socket,
+    do_bind,
+    do_listen,
+    do_connect,
+    do_accept,
+    send_to,
+    send_message,
+    send_plain,
+    receive_message,
+    receive_from,
+    receive_plain,
+    write_vector,
+    splice_in,
+    shut_down,
+    do_close,
+    duplicate,
+    do_fork,
+    do_poll,
+    socket_name,
+    peer_name,
+    do_ioctl,
+    set_blocking,
+    set_sctp,
+    get_sctp,
+    set_bundle,
+    get_bundle,
+    set_tcp,
+    get_tcp,
+    set_level,
+    get_level,
+    bindx,
+    peel_off,
+    ring,
+    do_sysctl,
+    move_address,
+    kinds
+};
+
+constexpr const char *names[] = {"socket",
+                                 "bind",
+                                 "listen",
+                                 "connect",
+                                 "accept",
+                                 "sendto",
+                                 "sendmsg",
+                                 "send",
+                                 "recvmsg",
+                                 "recvfrom",
+                                 "recv",
+                                 "writev",
+                                 "splice",
+                                 "shutdown",
+                                 "close",
+                                 "dup",
+                                 "fork",
+                                 "poll",
+                                 "getsockname",
+                                 "getpeername",
+                                 "ioctl",
+                                 "fcntl",
+                                 "setsockopt SCTP",
+                                 "getsockopt SCTP",
+                                 "setsockopt BUNDLE",
+                                 "getsockopt BUNDLE",
+                                 "setsockopt TCP",
+                                 "getsockopt TCP",
+                                 "setsockopt",
+                                 "getsockopt",
+                                 "bindx",
+                                 "peeloff",
+                                 "io_uring",
+                                 "sysctl",
+                                 "address"};
+static_assert(std::size(names) == kinds);
+
+struct shared {
+    std::atomic<std::uint64_t> calls[kinds], good[kinds], received, established, refused;
+    char wrong[256]; // the first broken promise, or nothing
+    std::atomic<int> broken;
+    std::byte scribbled[4096]; // an address that changes while the kernel reads it
+};
+shared *common;
+
+// A promise of the kernel that didn't hold.
+void broken(const std::string &what)
+{
+    if (common->broken.exchange(1) == 0)
+        std::snprintf(common->wrong, sizeof(common->wrong), "%s", what.c_str());
+}
+
+// --- One thread's calls --------------------------------------------------------------------------
+
+constexpr std::size_t slots = 8, numbers_each = 96;
+std::atomic<int> table[slots];
+
+class worker {
+  public:
+    void call(choices c)
+    {
+        // The likelier ones several times.
+        static constexpr kind weighted[] = {
+            make_socket,    do_connect,  do_accept,    send_plain,      do_bind,      receive_plain,
+            do_listen,      make_socket, do_connect,   do_accept,       send_plain,   do_bind,
+            receive_plain,  send_to,     send_message, receive_message, receive_from, write_vector,
+            splice_in,      shut_down,   do_close,     duplicate,       do_fork,      do_poll,
+            socket_name,    peer_name,   do_ioctl,     set_blocking,    set_sctp,     set_sctp,
+            get_sctp,       get_sctp,    set_bundle,   get_bundle,      get_bundle,   set_tcp,
+            get_tcp,        set_level,   get_level,    bindx,           bindx,        peel_off,
+            ring,           ring,        do_sysctl,    move_address,    send_to,      send_message,
+            receive_message};
+        const kind k = c.element(weighted);
+        const long result = one(k, c);
+        common->calls[k]++;
+        if (result >= 0)
+            common->good[k]++;
+    }
+
+    static void keep(choices &c, long s)
+    {
+        if (s < 0)
+            return;
+        const int before = table[c.below(slots)].exchange(static_cast<int>(s));
+        if (before >= 0)
+            close(before);
+    }
+
+  private:
+    // A socket; the one drawn or, mostly, the next that there is.
+    static int slot(choices &c)
+    {
+        const std::uint32_t first = c.below(slots), tries = c.chance(15, 16) ? slots : 1;
+        for (std::uint32_t i = 0; i < tries; i++)
+            if (const int s = table[(first + i) % slots]; s >= 0)
+                return s;
+        return -1;
+    }
+
+    // The address in memory that ends where it does, or that somebody changes, or that isn't.
+    const sockaddr *place(choices &c, target &t)
+    {
+        if (c.chance(1, 24)) {
+            t.malformed = false; // nobody knows
+            std::memcpy(common->scribbled, t.data.data(), t.data.size());
+            return sctp::as_sockaddr(common->scribbled);
+        }
+        if (c.chance(1, 48))
+            return nullptr;
+        std::byte *p = guarded_.last(t.data.size());
+        std::memcpy(p, t.data.data(), t.data.size());
+        return sctp::as_sockaddr(p);
+    }
+
+    static int flags(choices &c, bool sending)
+    {
+        int result = c.chance(3, 4) ? MSG_DONTWAIT : 0;
+        for (const int one : {MSG_PEEK, MSG_WAITALL, MSG_TRUNC, MSG_OOB, MSG_MORE, MSG_EOR,
+                              MSG_ERRQUEUE, MSG_DONTROUTE, MSG_CONFIRM, MSG_FASTOPEN})
+            if (c.chance(1, 24))
+                result |= one;
+        return sending ? result | MSG_NOSIGNAL : result;
+    }
+
+    static std::size_t size(choices &c) { return c.chance(1, 6) ? c.below(200000) : c.below(3000); }
+
+    // Calls that give a name into a buffer of some length: no byte beyond it, and no broken bundle.
+    template <typename Call>
+    long name(choices &c, Call call)
+    {
+        std::memset(room_.data(), 0xa5, room_.size());
+        const auto given = static_cast<socklen_t>(c.chance(1, 3) ? c.below(200) : 128);
+        socklen_t length = given;
+        const long result = call(sctp::as_sockaddr(room_.data()), &length);
+        untouched(given, "a name");
+        if (result >= 0 && length >= sizeof(sockaddr_bundle) && length <= given)
+            well_formed(length, "a name");
+        return result;
+    }
+
+    void untouched(std::size_t from, const char *what) const
+    {
+        for (std::size_t i = from; i < room_.size(); i++)
+            if (room_[i] != std::byte{0xa5})
+                return broken(std::string(what) + " is longer than its buffer of " +
+                              std::to_string(from));
+    }
+
+    void well_formed(std::size_t length, const char *what) const
+    {
+        sa_family_t family = 0;
+        std::memcpy(&family, room_.data(), sizeof(family));
+        if (family != AF_BUNDLE)
+            return;
+        const auto fault = bundle::validate(std::span(room_).first(length), bundle::origin::kernel);
+        if (fault != bundle::fault::none)
+            broken(std::string(what) + ": " + std::string(bundle::to_string(fault)));
+    }
+
+    // A message with control data of SCTP's kinds, of right and wrong lengths.
+    long message(choices &c, int s, bool sending)
+    {
+        target to = any_target(c);
+        const bool named = c.chance(1, 2);
+        msghdr header{};
+        iovec part{data_.data(), size(c)};
+        header.msg_iov = &part;
+        header.msg_iovlen = c.chance(1, 16) ? 0 : 1;
+        alignas(cmsghdr) std::array<char, 512> control{};
+        if (!sending) {
+            std::memset(room_.data(), 0xa5, room_.size());
+            header.msg_name = named ? room_.data() : nullptr;
+            header.msg_namelen = named ? 128 : 0;
+            header.msg_control = control.data();
+            header.msg_controllen = c.below(control.size());
+            const long result = recvmsg(s, &header, flags(c, false));
+            if (named) {
+                untouched(128, "a message's name");
+                if (result >= 0 && header.msg_namelen <= 128)
+                    well_formed(header.msg_namelen, "a message's name");
+            }
+            return result;
+        }
+        if (named) {
+            header.msg_name = const_cast<sockaddr *>(place(c, to));
+            header.msg_namelen = to.length;
+        }
+        header.msg_control = control.data();
+        std::size_t used = 0;
+        for (std::uint32_t n = c.below(3); n > 0; n--) {
+            const std::size_t length =
+                c.one_of<std::size_t>({32, 16, 8, 4, 20, 28, 2, c.below(64)});
+            if (used + CMSG_SPACE(length) > control.size())
+                break;
+            auto *one = reinterpret_cast<cmsghdr *>(control.data() + used);
+            one->cmsg_level = c.chance(1, 16) ? SOL_SOCKET : IPPROTO_SCTP;
+            one->cmsg_type = static_cast<int>(c.below(12));
+            one->cmsg_len = CMSG_LEN(length);
+            for (std::size_t i = 0; i + 2 <= length && i < 12; i += 2) {
+                const auto value = static_cast<std::uint16_t>(c.chance(1, 4) ? c.number() : 0);
+                std::memcpy(CMSG_DATA(one) + i, &value, sizeof(value));
+            }
+            used += CMSG_SPACE(length);
+        }
+        header.msg_controllen = used;
+        return sendmsg(s, &header, flags(c, true));
+    }
+
+    // A value for an option: often an association's number first, then numbers or an address.
+    bytes value(choices &c)
+    {
+        bytes result(c.one_of<std::size_t>({4, 8, 1, 12, 16, 128 + 24, 144, c.below(200)}));
+        for (std::size_t i = 0; i + 4 <= result.size() && i < 24; i += 4) {
+            const std::uint32_t n = c.chance(1, 3) ? c.number() : c.below(4);
+            std::memcpy(&result[i], &n, sizeof(n));
+        }
+        if (c.chance(1, 3) && result.size() >= 4 + 28) {
+            std::array<std::byte, 28> room{};
+            any_address(c, any_port(c)).store(room);
+            std::ranges::copy(room, result.begin() + (c.chance(1, 2) ? 4 : 0));
+        }
+        return result;
+    }
+
+    long set(choices &c, int s, int level, int option)
+    {
+        const bytes v = value(c);
+        std::byte *p = guarded_.last(v.size());
+        std::ranges::copy(v, p);
+        const auto length = static_cast<socklen_t>(c.chance(1, 12) ? c.number() : v.size());
+        return setsockopt(s, level, option, p, length);
+    }
+
+    long get(choices &c, int s, int level, int option)
+    {
+        std::memset(room_.data(), 0xa5, room_.size());
+        const bytes v = value(c);
+        const auto given = static_cast<socklen_t>(
+            c.one_of<std::size_t>({v.size(), 4, 8, 2056, 64, c.below(2100)}));
+        std::copy_n(v.begin(), std::min<std::size_t>(v.size(), given), room_.begin());
+        socklen_t length = given;
+        const long result = getsockopt(s, level, option, room_.data(), &length);
+        untouched(given, "an option");
+        if (result >= 0 && level == SOL_BUNDLE &&
+            (option == BUNDLE_LOCAL_ADDRS || option == BUNDLE_PEER_ADDRS)) {
+            if (length > given)
+                broken("an option says that it is longer than its buffer");
+            else if (length >= sizeof(sockaddr_bundle))
+                well_formed(length, "an option");
+        }
+        return result;
+    }
+
+    // sctp_bindx(3) and sctp_connectx(3), by the options that they use.
+    long packed(choices &c, int s)
+    {
+        bytes all;
+        const std::uint16_t port = any_port(c);
+        for (std::uint32_t n = 1 + c.below(4); n > 0; n--) {
+            std::array<std::byte, 28> room{};
+            const std::size_t length = any_address(c, port).store(room);
+            all.insert(all.end(), room.begin(), room.begin() + static_cast<long>(length));
+        }
+        std::byte *p = guarded_.last(all.size());
+        std::ranges::copy(all, p);
+        const auto length = static_cast<socklen_t>(
+            c.chance(1, 8) ? c.below(100) : static_cast<std::uint32_t>(all.size()));
+        return setsockopt(s, IPPROTO_SCTP,
+                          c.one_of({SCTP_SOCKOPT_BINDX_ADD, SCTP_SOCKOPT_BINDX_REM,
+                                    SCTP_SOCKOPT_CONNECTX, SCTP_SOCKOPT_CONNECTX_OLD}),
+                          p, length);
+    }
+
+    long by_ring(choices &c, int s)
+    {
+        if (!ring_)
+            ring_ = std::make_unique<net::uring>();
+        target to = any_target(c);
+        msghdr header{};
+        iovec part{data_.data(), size(c)};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        const sockaddr *name = place(c, to);
+        if (c.chance(1, 2)) {
+            header.msg_name = const_cast<sockaddr *>(name);
+            header.msg_namelen = to.length;
+        }
+        io_uring_sqe sqe{};
+        socklen_t room = 128;
+        switch (c.below(5)) {
+        case 0:
+            sqe = net::uring::request(IORING_OP_CONNECT, s, name, to.length);
+            break;
+        case 1:
+            sqe = net::uring::request(IORING_OP_ACCEPT, s, room_.data(),
+                                      reinterpret_cast<std::uintptr_t>(&room));
+            break;
+        case 2:
+            sqe = net::uring::request(IORING_OP_SENDMSG, s, &header, 0);
+            sqe.len = 1;
+            sqe.msg_flags = static_cast<std::uint32_t>(flags(c, true));
+            break;
+        case 3:
+            header.msg_name = room_.data();
+            header.msg_namelen = 128;
+            sqe = net::uring::request(IORING_OP_RECVMSG, s, &header, 0);
+            sqe.len = 1;
+            sqe.msg_flags = static_cast<std::uint32_t>(flags(c, false));
+            break;
+        default:
+            sqe = net::uring::request(IORING_OP_SHUTDOWN, s, nullptr, 0);
+            sqe.len = c.below(4);
+            break;
+        }
+        ring_->submit(sqe);
+        const auto result = ring_->completed(200);
+        if (!result)
+            ring_.reset(); // what it waits for ends with it
+        else if (sqe.opcode == IORING_OP_ACCEPT)
+            keep(c, *result);
+        return result.value_or(-1);
+    }
+
+    long one(kind k, choices &c);
+
+    net::guarded_memory guarded_;
+    std::array<std::byte, 4096> room_{};
+    std::vector<char> data_ = std::vector<char>(200000, 'x');
+    std::unique_ptr<net::uring> ring_;
+};
+
+int unblocked(int s)
+{
+    if (s >= 0)
+        fcntl(s, F_SETFL, fcntl(s, F_GETFL) | O_NONBLOCK);
+    return s;
+}
+
+long worker::one(kind k, choices &c)
+{
+    const int s = slot(c);
+    switch (k) {
+    case make_socket: {
+        const int made = socket(c.one_of({AF_BUNDLE, AF_BUNDLE, AF_BUNDLE, AF_INET, AF_INET6}),
+                                c.one_of({SOCK_STREAM, SOCK_SEQPACKET}),
+                                c.chance(1, 24) ? static_cast<int>(c.below(300)) : IPPROTO_SCTP);
+        keep(c, c.chance(7, 8) ? unblocked(made) : made);
+        return made;
+    }
+    case do_bind: {
+        target to = any_target(c);
+        const sockaddr *name = place(c, to);
+        const int result = bind(s, name, to.length);
+        if (result == 0 && to.malformed)
+            broken("bind(2) took a malformed bundle");
+        return result;
+    }
+    case do_listen:
+        return listen(s, static_cast<int>(c.below(8)));
+    case do_connect: {
+        target to = any_target(c);
+        const sockaddr *name = place(c, to);
+        const int result = connect(s, name, to.length);
+        if (to.malformed && (result == 0 || errno == EINPROGRESS))
+            broken("connect(2) took a malformed bundle");
+        if (result < 0 && errno == EINPROGRESS)
+            return net::wait_for(s, POLLOUT, static_cast<int>(c.below(30))) & POLLERR ? -1 : 0;
+        return result;
+    }
+    case do_accept: {
+        if (c.chance(3, 4))
+            net::wait_for(s, POLLIN, static_cast<int>(c.below(30)));
+        const long made = name(c, [&](sockaddr *a, socklen_t *n) {
+            return accept4(s, a, n, c.chance(7, 8) ? SOCK_NONBLOCK : 0);
+        });
+        if (made >= 0)
+            common->established++;
+        keep(c, made);
+        return made;
+    }
+    case send_to: {
+        target to = any_target(c);
+        const std::size_t length = size(c);
+        const sockaddr *name = place(c, to);
+        return sendto(s, data_.data(), length, flags(c, true), name, to.length);
+    }
+    case send_message:
+        return message(c, s, true);
+    case send_plain:
+        return send(s, data_.data(), size(c), flags(c, true));
+    case receive_message:
+        return message(c, s, false);
+    case receive_from: {
+        const std::size_t length = size(c);
+        const int how = flags(c, false);
+        return name(c, [&](sockaddr *a, socklen_t *n) {
+            return recvfrom(s, data_.data(), length, how, a, n);
+        });
+    }
+    case receive_plain: {
+        const long got = recv(s, data_.data(), size(c), flags(c, false));
+        if (got > 0)
+            common->received += static_cast<std::uint64_t>(got);
+        return got;
+    }
+    case write_vector: {
+        std::array<iovec, 4> parts;
+        for (iovec &one : parts)
+            one = {data_.data(), size(c)};
+        if (c.chance(1, 12))
+            parts[2].iov_base = nullptr;
+        return c.chance(1, 2) ? readv(s, parts.data(), 4) : writev(s, parts.data(), 4);
+    }
+    case splice_in: {
+        int ends[2];
+        if (pipe2(ends, O_NONBLOCK) < 0)
+            return -1;
+        const net::fd in(ends[0]), out(ends[1]);
+        if (c.chance(1, 2))
+            return splice(s, nullptr, out, nullptr, size(c), SPLICE_F_NONBLOCK);
+        if (write(out, data_.data(), 4096) < 0)
+            return -1;
+        return splice(in, nullptr, s, nullptr, c.below(5000), c.below(16));
+    }
+    case shut_down:
+        return shutdown(s, static_cast<int>(c.below(4)));
+    case do_close: {
+        const int before = table[c.below(slots)].exchange(-1);
+        return before < 0 ? -1 : close(before);
+    }
+    case duplicate: {
+        const int made = dup(s);
+        keep(c, made);
+        return made;
+    }
+    case do_fork: {
+        // A child that has the sockets, uses one of them and ends.
+        const pid_t child = fork();
+        if (child == 0) {
+            if (send(s, data_.data(), 100, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                shutdown(s, SHUT_RDWR);
+            _exit(0);
+        }
+        return child < 0 ? -1 : waitpid(child, nullptr, 0);
+    }
+    case do_poll: {
+        std::array<pollfd, slots> all;
+        for (std::size_t i = 0; i < slots; i++)
+            all[i] = {table[i], static_cast<short>(c.below(1U << 14)), 0};
+        return poll(all.data(), slots, static_cast<int>(c.below(20)));
+    }
+    case socket_name:
+        return name(c, [&](sockaddr *a, socklen_t *n) { return getsockname(s, a, n); });
+    case peer_name:
+        return name(c, [&](sockaddr *a, socklen_t *n) { return getpeername(s, a, n); });
+    case do_ioctl: {
+        std::array<std::byte, 64> room{};
+        return ioctl(s,
+                     c.one_of<unsigned long>(
+                         {FIONREAD, TIOCOUTQ, SIOCATMARK, FIONBIO, 0x894B, 0x8906, SIOCGIFCONF}),
+                     room.data());
+    }
+    case set_blocking:
+        return fcntl(s, F_SETFL, c.chance(1, 4) ? 0 : O_NONBLOCK);
+    case set_sctp:
+        return set(c, s, IPPROTO_SCTP, static_cast<int>(c.below(140)));
+    case get_sctp:
+        return get(c, s, IPPROTO_SCTP, static_cast<int>(c.below(140)));
+    case set_bundle:
+        return set(c, s, SOL_BUNDLE, static_cast<int>(c.below(8)));
+    case get_bundle:
+        return get(c, s, SOL_BUNDLE, static_cast<int>(c.below(8)));
+    case set_tcp:
+        return set(c, s, IPPROTO_TCP, static_cast<int>(c.below(44)));
+    case get_tcp:
+        return get(c, s, IPPROTO_TCP, static_cast<int>(c.below(44)));
+    case set_level:
+        return set(c, s, c.one_of({SOL_SOCKET, SOL_IP, SOL_IPV6, 132 + 7}),
+                   static_cast<int>(c.below(90)));
+    case get_level:
+        return get(c, s, c.one_of({SOL_SOCKET, SOL_IP, SOL_IPV6, 132 + 7}),
+                   static_cast<int>(c.below(90)));
+    case bindx:
+        return packed(c, s);
+    case peel_off: {
+        sctp_peeloff_arg_t what{static_cast<sctp_assoc_t>(1 + c.below(4)), -1};
+        socklen_t length = sizeof(what);
+        const int result = getsockopt(s, IPPROTO_SCTP, SCTP_SOCKOPT_PEELOFF, &what, &length);
+        if (result >= 0)
+            keep(c, what.sd);
+        return result;
+    }
+    case ring:
+        return by_ring(c, s);
+    case do_sysctl: {
+        static constexpr const char *all[] = {
+            "bundle_init_burst", "bundle_init_rate",    "bundle_connect_timeout",
+            "bundle_host_delay", "addip_enable",        "addip_noauth_enable",
+            "auth_enable",       "prsctp_enable",       "reconf_enable",
+            "intl_enable",       "ecn_enable",          "cookie_preserve_enable",
+            "addr_scope_policy", "default_auto_asconf", "max_burst"};
+        const std::string path = std::string("/proc/sys/net/sctp/") + c.element(all);
+        const net::fd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+        const std::string text = std::to_string(c.chance(1, 4) ? c.number() : c.below(2));
+        return write(file, text.data(), text.size());
+    }
+    case move_address: {
+        // An alias goes with address 0.0.0.0; another one changes.
+        ifreq request{};
+        std::snprintf(request.ifr_name, IFNAMSIZ, "d0:%u", c.below(3));
+        const auto to = sctp::addr(c.chance(1, 2) ? "10.9.0." + std::to_string(1 + c.below(8))
+                                                  : std::string("0.0.0.0"),
+                                   0);
+        std::array<std::byte, 28> room{};
+        to.store(room);
+        std::memcpy(&request.ifr_addr, room.data(), sizeof(request.ifr_addr));
+        return ioctl(s, SIOCSIFADDR, &request);
+    }
+    case kinds:
+        break;
+    }
+    return -1;
+}
+
+// --- A program -----------------------------------------------------------------------------------
+
+// Sockets that are connected already, so that not every program begins with nothing.
+void scene(choices &c)
+{
+    const std::uint32_t which = c.below(4);
+    for (auto &one : table)
+        one = -1;
+    if (which == 0)
+        return;
+    const int type = which == 3 ? SOCK_SEQPACKET : SOCK_STREAM;
+    const int families[] = {AF_BUNDLE, AF_INET6, AF_INET};
+    const auto members = sctp::addrs({"10.9.0.1", "10.9.0.2", "10.9.0.3"}, ports[0]);
+    const int server = socket(c.chance(1, 6) ? c.element(families) : AF_BUNDLE, type, IPPROTO_SCTP);
+    const int client = socket(c.chance(1, 6) ? c.element(families) : AF_BUNDLE, type, IPPROTO_SCTP);
+    table[0] = unblocked(server);
+    table[1] = unblocked(client);
+    sctp::bind_to(server, members);
+    listen(server, 8);
+    if (sctp::connect_to(client, members) < 0 && errno == EINPROGRESS)
+        net::wait_for(client, POLLOUT, 1000);
+    if (which == 2)
+        table[2] = unblocked(accept4(server, nullptr, nullptr, 0));
+    if (which != 1)
+        common->established++;
+}
+
+// What a list of numbers stands for. Each call has as many, so that one can be left out.
+struct program {
+    static constexpr std::size_t head = 3 + numbers_each;
+
+    explicit program(choices &c) : threads(1 + c.below(4)), scribble(c.chance(1, 4)), lists(threads)
+    {
+        const std::uint32_t calls = 20 + c.below(80);
+        beginning.emplace_back(some(c));
+        for (std::uint32_t i = 0; i < calls && c.more(); i++) {
+            std::vector<std::uint32_t> numbers = some(c);
+            lists[numbers.back() % threads].emplace_back(std::move(numbers));
+        }
+    }
+
+    std::uint32_t threads;
+    bool scribble;
+    std::vector<choices> beginning;
+    std::vector<std::vector<choices>> lists;
+
+  private:
+    static std::vector<std::uint32_t> some(choices &c)
+    {
+        std::vector<std::uint32_t> result(numbers_each);
+        for (std::uint32_t &n : result)
+            n = c.below(0xffffffff);
+        return result;
+    }
+};
+
+// In the child: all of one program.
+void run_program(program &p)
+{
+    scene(p.beginning[0]);
+    std::atomic<std::uint32_t> running = p.threads;
+    for (auto &list : p.lists)
+        std::thread([&running, &list] {
+            worker w;
+            for (choices &one : list)
+                w.call(one);
+            running--;
+        }).detach();
+    // Whoever waits for good is left to the end of the process.
+    for (int i = 0; running > 0 && i < 400; i++) {
+        if (p.scribble)
+            for (const std::size_t at : {4U, 2U, 8U, 12U, 6U})
+                std::atomic_ref(reinterpret_cast<std::uint8_t &>(common->scribbled[at]))++;
+        poll(nullptr, 0, 5);
+    }
+    _exit(0);
+}
+
+class home {
+  public:
+    home()
+    {
+        std::ostringstream lines;
+        lines << "link add d0 type dummy\nlink set d0 up\naddr add fd00:9::1/64 dev d0 nodad\n"
+                 "addr add fd00:9::2/64 dev d0 nodad\n";
+        for (int i = 1; i <= 4; i++)
+            lines << "addr add 10.9.0." << i << "/24 dev d0\n";
+        net::ip(lines.str());
+        for (const auto &[name, value] : {std::pair{"rto_min", "20"},
+                                          {"rto_initial", "50"},
+                                          {"rto_max", "200"},
+                                          {"hb_interval", "200"},
+                                          {"association_max_retrans", "3"},
+                                          {"max_init_retransmits", "2"}})
+            net::spill(std::string("/proc/sys/net/sctp/") + name, value);
+    }
+
+  private:
+    net::netns here_;
+};
+
+std::string run(program &p)
+{
+    common->broken = 0;
+    const pid_t child = fork();
+    if (child < 0)
+        return "fork failed";
+    if (child == 0) {
+        try {
+            run_program(p);
+        } catch (const std::exception &e) {
+            broken(std::string("the fuzzer itself: ") + e.what());
+        }
+        _exit(1);
+    }
+    int status = 0;
+    for (int waited = 0; waitpid(child, &status, WNOHANG) == 0; waited++) {
+        if (waited == 2000)
+            kill(child, SIGKILL);
+        if (waited == 6000)
+            return "can't be killed: a call hangs";
+        poll(nullptr, 0, 10);
+    }
+    if (common->broken != 0)
+        return common->wrong;
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGIO)
+        return "the child died of signal " + std::to_string(WTERMSIG(status));
+    return {};
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    CLI::App app{"Makes system calls on bundle sockets at random", "fuzz_calls"};
+    fuzz::options o;
+    o.add_to(app);
+    CLI11_PARSE(app, argc, argv);
+
+    if (o.print) {
+        choices numbers(o.number(0));
+        const program drawn(numbers);
+        std::cout << "# unit " << numbers_each << " after " << program::head << '\n';
+        fuzz::write(std::cout, numbers.list());
+        return 0;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    common = static_cast<shared *>(
+        mmap(nullptr, sizeof(shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    if (common == MAP_FAILED)
+        net::fail("mmap");
+    // Programs leave their namespace behind with what is still in it.
+    std::unique_ptr<home> place;
+    std::uint64_t programs = 0;
+    const int failed = fuzz::session("fuzz_calls", o, [&](fuzz::input &one) {
+        if (programs++ % 32 == 0) {
+            place.reset();
+            place = std::make_unique<home>();
+        }
+        program p(one.numbers);
+        return run(p);
+    });
+    std::uint64_t calls = 0, good = 0;
+    for (std::uint32_t k = 0; k < kinds; k++) {
+        std::cout << "# " << names[k] << ": " << common->calls[k] << ", of which "
+                  << common->good[k] << " succeeded\n";
+        calls += common->calls[k];
+        good += common->good[k];
+    }
+    std::cout << "fuzz_calls: totals: " << programs << " programs, " << calls << " calls, " << good
+              << " succeeded, " << common->established << " connections, " << common->received
+              << " bytes received, " << failed << " failed\n";
+    return failed != 0;
+}
