@@ -95,8 +95,9 @@ check-long: kernel kernel-debug kernel-race selftests ## what takes too long for
 	@tools/check long
 
 .PHONY: fuzz
-fuzz: kernel-debug selftests ## system calls at random for TIME=600 seconds of the guest's clock
+fuzz: kernel-debug selftests ## system calls and packets at random, each for TIME=600 seconds of the guest's clock
 	@tools/fuzz calls --time=$(or $(TIME),600)
+	@tools/fuzz wire --time=$(or $(TIME),600)
 
 .PHONY: coverage
 coverage: kernel-coverage glibc selftests ## which of our lines in the kernel the tests reach

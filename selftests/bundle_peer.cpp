@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // What a peer made of raw packets can do to an association that is being set up with a bundle:
 // answer late, twice, from elsewhere, with a wrong tag, malformed.
+#include "packet.hpp"
 #include "routed.hpp"
 
 #include <netinet/ip.h>
@@ -8,23 +9,6 @@
 namespace {
 
 using namespace sctp;
-
-constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, sack_chunk = 3,
-                       abort_chunk = 6, shutdown_chunk = 7, shutdown_ack_chunk = 8, error_chunk = 9,
-                       cookie_echo_chunk = 10, cookie_ack_chunk = 11, shutdown_complete_chunk = 14,
-                       auth_chunk = 15, forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
-
-// CRC32c, RFC 9260, appendix A.
-std::uint32_t crc32c(std::span<const std::uint8_t> data)
-{
-    std::uint32_t crc = ~0U;
-    for (const std::uint8_t byte : data) {
-        crc ^= byte;
-        for (int i = 0; i < 8; i++)
-            crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0x82f63b78U : 0U);
-    }
-    return ~crc;
-}
 
 struct packet {
     address from, to; // with their ports
@@ -51,36 +35,6 @@ struct packet {
     }
 };
 
-void put16(std::vector<std::uint8_t> &v, std::size_t value)
-{
-    v.push_back(static_cast<std::uint8_t>(value >> 8));
-    v.push_back(static_cast<std::uint8_t>(value));
-}
-void put32(std::vector<std::uint8_t> &v, std::uint32_t value)
-{
-    put16(v, value >> 16);
-    put16(v, value & 0xffff);
-}
-
-std::vector<std::uint8_t> chunk(std::uint8_t type, const std::vector<std::uint8_t> &value)
-{
-    std::vector<std::uint8_t> result{type, 0};
-    put16(result, 4 + value.size());
-    result.insert(result.end(), value.begin(), value.end());
-    result.resize((result.size() + 3) / 4 * 4);
-    return result;
-}
-
-// A parameter of a chunk, or a cause of an ERROR or an ABORT.
-std::vector<std::uint8_t> parameter(std::size_t type, const std::vector<std::uint8_t> &value = {})
-{
-    std::vector<std::uint8_t> result;
-    put16(result, type);
-    put16(result, 4 + value.size());
-    result.insert(result.end(), value.begin(), value.end());
-    result.resize((result.size() + 3) / 4 * 4);
-    return result;
-}
 const auto out_of_resource = parameter(4), restart_with_new_addresses = parameter(11),
            by_the_user = parameter(12), stale_cookie = parameter(3, {0, 0, 0x27, 0x10});
 constexpr std::size_t state_cookie = 7, random_numbers = 0x8002, chunk_list = 0x8003,
@@ -115,7 +69,7 @@ struct init_ack {
             const auto one = parameter(state_cookie, std::vector<std::uint8_t>(8));
             value.insert(value.end(), one.begin(), one.end());
         }
-        auto result = ::chunk(type, value);
+        auto result = sctp::chunk(type, value);
         result.resize(result.size() - cut);
         return result;
     }
