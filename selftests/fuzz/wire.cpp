@@ -520,6 +520,17 @@ class wire {
         }
     }
 
+    // What SCTP has made and not freed, associations, transports and chunks, on either side.
+    static long objects()
+    {
+        std::istringstream lines(net::slurp("/proc/thread-self/net/sctp/sctp_dbg_objcnt"));
+        long sum = 0, number = 0;
+        for (std::string name; lines >> name >> number;)
+            if (name == "assoc:" || name == "transport:" || name == "chunk:")
+                sum += number;
+        return sum;
+    }
+
     // Everything is closed; then nothing may be left.
     void end()
     {
@@ -535,12 +546,12 @@ class wire {
         for (int i = 0; i < 100; i++) {
             pump(100);
             if (client_.left("assocs") + client_.left("eps") + server_.left("assocs") +
-                    server_.left("eps") ==
+                    server_.left("eps") + objects() ==
                 0)
                 return;
         }
         if (wrong_.empty())
-            wrong_ = "an association or an endpoint is left";
+            wrong_ = "something is left: " + std::to_string(objects()) + " objects of SCTP's";
     }
 
     host client_, server_;
