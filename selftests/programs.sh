@@ -316,7 +316,7 @@ falls_back()
 
 	# The first use reads the program and its libraries.
 	talk "$label" ordinary >/dev/null || return
-	for _ in 1 2 3; do
+	for _ in 1 2 3 4 5 6; do
 		least=$ordinary && timed "$label" ordinary && ordinary=$least || return
 		least=$bundle && timed "$label" "$name" && bundle=$least || return
 		measured="$bundle s, with an ordinary name $ordinary s"
