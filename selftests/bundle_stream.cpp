@@ -238,35 +238,6 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     EXPECT_EQ(received(accept(listening)), "new");
 }
 
-TEST_F(Stream, APeerThatEndsAConnectionBeforeAcceptMayComeAgain)
-{
-    const fd listening = hosts().listener(servers);
-    const auto come = [&] {
-        fd client = open_socket();
-        EXPECT_EQ(outcome(bind_to(client, clients)), "ok");
-        timeval limit{10, 0};
-        EXPECT_EQ(set_option(client, SOL_SOCKET, SO_SNDTIMEO, limit), 0);
-        EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
-        return client;
-    };
-    for (const bool accepted : {false, true}) {
-        ASSERT_EQ(set_option(come(), SOL_SOCKET, SO_LINGER, abort_on_close), 0);
-        poll(nullptr, 0, 100);
-        fd ended, client;
-        if (accepted)
-            ended = accept(listening);
-        client = come();
-        if (!accepted)
-            ended = accept(listening);
-        const fd server = accept(listening);
-        EXPECT_EQ(received(ended), "error: ECONNRESET");
-        ASSERT_EQ(send_all(server, "alive"), 5);
-        EXPECT_EQ(received(client), "alive") << accepted;
-        client.reset();
-        EXPECT_EQ(received(server), "");
-    }
-}
-
 TEST_F(Stream, PeekAndFionreadTellAllThatIsThere)
 {
     const ends c = connected();

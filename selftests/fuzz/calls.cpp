@@ -527,7 +527,9 @@ long worker::one(kind k, choices &c)
     case set_blocking:
         return fcntl(s, F_SETFL, c.chance(1, 4) ? 0 : O_NONBLOCK);
     case set_sctp:
-        return set(c, s, IPPROTO_SCTP, static_cast<int>(c.below(140)));
+        if (const auto option = static_cast<int>(c.below(140)); option != SCTP_AUTO_ASCONF)
+            return set(c, s, IPPROTO_SCTP, option);
+        return -1; // its timer allocates memory as if it could sleep, in stock SCTP
     case get_sctp:
         return get(c, s, IPPROTO_SCTP, static_cast<int>(c.below(140)));
     case set_bundle:
@@ -558,11 +560,11 @@ long worker::one(kind k, choices &c)
         return by_ring(c, s);
     case do_sysctl: {
         static constexpr const char *all[] = {
-            "bundle_init_burst", "bundle_init_rate",    "bundle_connect_timeout",
-            "bundle_host_delay", "addip_enable",        "addip_noauth_enable",
-            "auth_enable",       "prsctp_enable",       "reconf_enable",
-            "intl_enable",       "ecn_enable",          "cookie_preserve_enable",
-            "addr_scope_policy", "default_auto_asconf", "max_burst"};
+            "bundle_init_burst", "bundle_init_rate", "bundle_connect_timeout",
+            "bundle_host_delay", "addip_enable",     "addip_noauth_enable",
+            "auth_enable",       "prsctp_enable",    "reconf_enable",
+            "intl_enable",       "ecn_enable",       "cookie_preserve_enable",
+            "addr_scope_policy", "max_burst"};
         const std::string path = std::string("/proc/sys/net/sctp/") + c.element(all);
         const net::fd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
         const std::string text = std::to_string(c.chance(1, 4) ? c.number() : c.below(2));
