@@ -270,8 +270,18 @@ class worker {
         return sendmsg(s, &header, flags(c, true));
     }
 
+    // An association of the socket's, if it has one.
+    static sctp_assoc_t association(int s)
+    {
+        std::array<std::uint32_t, 33> list{};
+        socklen_t length = sizeof(list);
+        if (getsockopt(s, IPPROTO_SCTP, SCTP_GET_ASSOC_ID_LIST, list.data(), &length) < 0)
+            return 0;
+        return static_cast<sctp_assoc_t>(list[1]);
+    }
+
     // A value for an option: often an association's number first, then numbers or an address.
-    bytes value(choices &c)
+    static bytes value(choices &c, int s)
     {
         bytes result(c.one_of<std::size_t>({4, 8, 1, 12, 16, 128 + 24, 144, c.below(200)}));
         for (std::size_t i = 0; i + 4 <= result.size() && i < 24; i += 4) {
@@ -283,12 +293,14 @@ class worker {
             any_address(c, any_port(c)).store(room);
             std::ranges::copy(room, result.begin() + (c.chance(1, 2) ? 4 : 0));
         }
+        if (const sctp_assoc_t id = association(s); id != 0 && result.size() >= 4 && c.chance(1, 2))
+            std::memcpy(result.data(), &id, sizeof(id));
         return result;
     }
 
     long set(choices &c, int s, int level, int option)
     {
-        const bytes v = value(c);
+        const bytes v = value(c, s);
         std::byte *p = guarded_.last(v.size());
         std::ranges::copy(v, p);
         const auto length = static_cast<socklen_t>(c.chance(1, 12) ? c.number() : v.size());
@@ -298,7 +310,7 @@ class worker {
     long get(choices &c, int s, int level, int option)
     {
         std::memset(room_.data(), 0xa5, room_.size());
-        const bytes v = value(c);
+        const bytes v = value(c, s);
         const auto given = static_cast<socklen_t>(
             c.one_of<std::size_t>({v.size(), 4, 8, 2056, 64, c.below(2100)}));
         std::copy_n(v.begin(), std::min<std::size_t>(v.size(), given), room_.begin());
@@ -350,14 +362,14 @@ class worker {
             header.msg_namelen = to.length;
         }
         io_uring_sqe sqe{};
-        socklen_t room = 128;
+        ring_length_ = 128; // what a late completion writes to isn't looked at
         switch (c.below(5)) {
         case 0:
             sqe = net::uring::request(IORING_OP_CONNECT, s, name, to.length);
             break;
         case 1:
-            sqe = net::uring::request(IORING_OP_ACCEPT, s, room_.data(),
-                                      reinterpret_cast<std::uintptr_t>(&room));
+            sqe = net::uring::request(IORING_OP_ACCEPT, s, ring_name_.data(),
+                                      reinterpret_cast<std::uintptr_t>(&ring_length_));
             break;
         case 2:
             sqe = net::uring::request(IORING_OP_SENDMSG, s, &header, 0);
@@ -365,8 +377,8 @@ class worker {
             sqe.msg_flags = static_cast<std::uint32_t>(flags(c, true));
             break;
         case 3:
-            header.msg_name = room_.data();
-            header.msg_namelen = 128;
+            header.msg_name = ring_name_.data();
+            header.msg_namelen = static_cast<socklen_t>(ring_name_.size());
             sqe = net::uring::request(IORING_OP_RECVMSG, s, &header, 0);
             sqe.len = 1;
             sqe.msg_flags = static_cast<std::uint32_t>(flags(c, false));
@@ -391,6 +403,8 @@ class worker {
     std::array<std::byte, 4096> room_{};
     std::vector<char> data_ = std::vector<char>(200000, 'x');
     std::unique_ptr<net::uring> ring_;
+    std::array<std::byte, 128> ring_name_{};
+    socklen_t ring_length_ = 0;
 };
 
 int unblocked(int s)
@@ -549,7 +563,7 @@ long worker::one(kind k, choices &c)
     case bindx:
         return packed(c, s);
     case peel_off: {
-        sctp_peeloff_arg_t what{static_cast<sctp_assoc_t>(1 + c.below(4)), -1};
+        sctp_peeloff_arg_t what{association(s), -1};
         socklen_t length = sizeof(what);
         const int result = getsockopt(s, IPPROTO_SCTP, SCTP_SOCKOPT_PEELOFF, &what, &length);
         if (result >= 0)
