@@ -37,7 +37,7 @@ class Race : public Stream {
     void SetUp() override
     {
         Stream::SetUp();
-        objects_ = sctp_objects();
+        objects_ = net::sctp_objects();
     }
 
     // What a test leaves behind is found by who counts.
@@ -48,15 +48,10 @@ class Race : public Stream {
         if (HasFatalFailure() || IsSkipped())
             return;
         std::string now;
-        EXPECT_TRUE(net::eventually([&] { return (now = sctp_objects()) == objects_; }, 30000))
+        EXPECT_TRUE(net::eventually([&] { return (now = net::sctp_objects()) == objects_; }, 30000))
             << "objects before:\n"
             << objects_ << "and now:\n"
             << now;
-    }
-
-    static std::string sctp_objects()
-    {
-        return net::slurp("/proc/thread-self/net/sctp/sctp_dbg_objcnt");
     }
 
     static int chance(std::mt19937 &random, int n)

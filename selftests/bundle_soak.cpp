@@ -91,11 +91,6 @@ slab_counts slabs()
     return result;
 }
 
-std::string sctp_objects()
-{
-    return net::slurp("/proc/thread-self/net/sctp/sctp_dbg_objcnt");
-}
-
 // --- The load
 
 class Soak : public TwoHosts {
@@ -878,7 +873,7 @@ TEST_F(Soak, NothingIsLostWhilePathsAndHostsComeAndGo)
     load(120);
     ASSERT_FALSE(HasFailure());
     const slab_counts before = settled();
-    const std::string objects_before = sctp_objects();
+    const std::string objects_before = net::sctp_objects();
     total = {};
 
     const double start = now();
@@ -886,8 +881,8 @@ TEST_F(Soak, NothingIsLostWhilePathsAndHostsComeAndGo)
     report(now() - start);
     const slab_counts after = settled();
 
-    EXPECT_EQ(sctp_objects(), objects_before);
-    say("objects in the end:\n" + sctp_objects());
+    EXPECT_EQ(net::sctp_objects(), objects_before);
+    say("objects in the end:\n" + net::sctp_objects());
     for (const auto &[name, count] : after) {
         const auto then = before.find(name);
         const long had = then == before.end() ? 0 : then->second, grown = count - had;

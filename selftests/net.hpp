@@ -302,4 +302,10 @@ inline bool eventually(const std::function<bool()> &condition, int milliseconds 
     return true;
 }
 
+// What SCTP has made and not freed, in all namespaces: a kind and its number on each line.
+inline std::string sctp_objects()
+{
+    return slurp("/proc/thread-self/net/sctp/sctp_dbg_objcnt");
+}
+
 } // namespace net

@@ -16,7 +16,7 @@ inline constexpr const char *foreign[] = {
     "::ffff:10.9.0.1", "127.0.0.2",       "0.0.0.0",      "::",
     "224.0.0.1",       "ff02::1",         "10.9.255.255", "fe80::1",
     "::ffff:0.0.0.0",  "255.255.255.255", "::127.0.0.1"};
-inline constexpr std::uint16_t ports[] = {7001, 7002, 7003};
+inline constexpr std::uint16_t ports[] = {7001, 7002, 7003, 7004, 7005, 7006, 7007, 7008};
 
 struct target {
     sctp::bytes data;

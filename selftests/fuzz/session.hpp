@@ -34,7 +34,8 @@ struct options {
         app.add_option("--first", first, "The number of the seed's first program to run");
         app.add_option("--count", count, "How many programs to run");
         app.add_option("--time", seconds, "For how many seconds to run programs");
-        app.add_option("--replay", replay, "Run the programs of these files instead")
+        app.add_option("--replay", replay,
+                       "Run the programs of these files, and others only if told how many")
             ->check(CLI::ExistingFile);
         app.add_option("--repeat", repeat, "How often to run each file's, for races");
         app.add_flag("--stop-on-report", stop_on_report, "End at the first failure");
@@ -128,15 +129,14 @@ inline int session(const std::string &fuzzer, const options &o,
         return !o.stop_on_report;
     };
 
-    if (!o.replay.empty()) {
-        for (const std::string &file : o.replay)
-            for (unsigned i = 0; i < o.repeat; i++) {
-                std::ifstream in(file);
-                if (!one({choices(read(in)), "replay " + file, i}))
-                    return failed;
-            }
+    for (const std::string &file : o.replay)
+        for (unsigned i = 0; i < o.repeat; i++) {
+            std::ifstream in(file);
+            if (!one({choices(read(in)), "replay " + file, i}))
+                return failed;
+        }
+    if (!o.replay.empty() && o.count == 0 && o.seconds == 0)
         return failed;
-    }
     for (std::uint64_t i = 0; o.count != 0 ? i < o.count : !over(); i++) {
         if (o.count != 0 && o.seconds > 0 && over())
             break;

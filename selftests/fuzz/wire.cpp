@@ -523,7 +523,7 @@ class wire {
     // What SCTP has made and not freed, associations, transports and chunks, on either side.
     static long objects()
     {
-        std::istringstream lines(net::slurp("/proc/thread-self/net/sctp/sctp_dbg_objcnt"));
+        std::istringstream lines(net::sctp_objects());
         long sum = 0, number = 0;
         for (std::string name; lines >> name >> number;)
             if (name == "assoc:" || name == "transport:" || name == "chunk:")
