@@ -238,6 +238,59 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     EXPECT_EQ(received(accept(listening)), "new");
 }
 
+// One that has ended stays for accept(2), and then for its socket, but not in its peer's way.
+TEST_F(Stream, APeerWhoseAssociationHasEndedComesAgain)
+{
+    for (const int family : {AF_BUNDLE, AF_INET}) {
+        SCOPED_TRACE(family);
+        port = next_port();
+        servers = two_hosts::server_addrs(port);
+        client_port = next_port();
+        clients = two_hosts::client_addrs(client_port);
+        const bool bundles = family == AF_BUNDLE;
+        const fd listening = hosts().on_server([&] {
+            fd result = open_socket(SOCK_STREAM, family);
+            if ((bundles ? bind_to(result, servers) : bind_to(result, servers[0])) < 0 ||
+                ::listen(result, 8) < 0)
+                net::fail("the server");
+            return result;
+        });
+        int times = 0;
+        const auto come = [&] {
+            SCOPED_TRACE(++times);
+            fd result = open_socket(SOCK_STREAM, family);
+            EXPECT_EQ(outcome(bundles ? bind_to(result, clients) : bind_to(result, clients[0])),
+                      "ok");
+            EXPECT_EQ(
+                outcome(bundles ? connect_to(result, servers) : connect_to(result, servers[0])),
+                "ok");
+            EXPECT_EQ(set_option(result, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+            return result;
+        };
+        const auto come_and_go = [&] {
+            come().reset();
+            poll(nullptr, 0, 300);
+        };
+        come_and_go();
+        come_and_go();
+        std::vector<fd> ended;
+        ended.push_back(accept(listening));
+        come_and_go();
+        ended.push_back(accept(listening));
+        ended.push_back(accept(listening));
+        const fd client = come(), server = accept(listening);
+        ASSERT_EQ(send_all(client, "alive"), 5);
+        EXPECT_EQ(received(server), "alive");
+        // The address is that of the peer of both; this one is at its end.
+        for (const fd &one : ended) {
+            if (bundles) {
+                EXPECT_EQ(received(one), "error: ECONNRESET");
+            }
+            EXPECT_EQ(outcome(send_all(one, "x")), "EPIPE");
+        }
+    }
+}
+
 TEST_F(Stream, PeekAndFionreadTellAllThatIsThere)
 {
     const ends c = connected();

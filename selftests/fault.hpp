@@ -70,6 +70,46 @@ class atomic_fault {
     bool armed_ = true;
 };
 
+// While it lives, only what functions of a module need may fail, or else of the kernel's function
+// @name: what they call, too, as far as the stack tells.
+class only_within {
+  public:
+    only_within(const std::string &name, bool module)
+    {
+        std::ifstream symbols("/proc/kallsyms");
+        std::uint64_t first = ~0ULL, end = 0;
+        for (std::string line; std::getline(symbols, line);) {
+            std::istringstream words(line);
+            std::uint64_t at = 0;
+            char type = 0;
+            std::string symbol, owner;
+            words >> std::hex >> at >> type >> symbol >> owner;
+            if (type != 't' && type != 'T')
+                continue;
+            if (module ? owner == "[" + name + "]" : symbol == name && owner.empty()) {
+                first = std::min(first, at);
+                end = std::max(end, at + (module ? 16 : 0));
+            } else if (!module && first != ~0ULL && at > first) {
+                end = end > first ? std::min(end, at) : at;
+            }
+        }
+        if (first >= end)
+            throw std::runtime_error(name + " isn't in /proc/kallsyms");
+        set(std::to_string(first), std::to_string(end));
+    }
+    only_within(const only_within &) = delete;
+    ~only_within() { set("0", "18446744073709551615"); }
+
+  private:
+    static void set(const std::string &start, const std::string &end)
+    {
+        for (const char *kind : {"failslab/", "fail_page_alloc/", "fail_usercopy/"}) {
+            net::spill(debugfs + kind + "require-start", start);
+            net::spill(debugfs + kind + "require-end", end);
+        }
+    }
+};
+
 class Fault : public testing::Test {
   protected:
     static void SetUpTestSuite()
@@ -254,8 +294,8 @@ class Fault : public testing::Test {
             return "this kernel has no fault injection (/proc/thread-self/fail-nth)";
         if (access((debugfs + "failslab").c_str(), F_OK) < 0)
             mount("debugfs", debugfs.c_str(), "debugfs", 0, nullptr);
-        if (access((debugfs + "failslab").c_str(), F_OK) < 0)
-            return "this kernel has no failslab (" + debugfs + "failslab)";
+        if (access((debugfs + "failslab/require-start").c_str(), F_OK) < 0)
+            return "this kernel has no failslab with a filter (" + debugfs + "failslab)";
         // Fail allocations that may sleep and single pages, too, and don't fill the log: each
         // would print a trace.
         for (const auto &[name, value] : {std::pair{"failslab/ignore-gfp-wait", "N"},
