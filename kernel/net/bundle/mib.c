@@ -45,7 +45,8 @@ void bundle_mib_inc(struct net *net, enum bundle_mib field)
 	SNMP_INC_STATS(bn->mib, field);
 }
 
-static int bundle_stat_show(struct seq_file *seq, void *v)
+/* Without PROC_FS nobody calls it. */
+static int __maybe_unused bundle_stat_show(struct seq_file *seq, void *v)
 {
 	struct net *net = seq_file_single_net(seq);
 	struct bundle_net *bn = net_generic(net, bundle_net_id);
