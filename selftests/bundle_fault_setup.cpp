@@ -121,10 +121,10 @@ TEST_F(FaultSetup, WithASecondAttempt)
 // A host that is dead, one that refuses, and one that answers.
 TEST_F(FaultSetup, WithSeveralHosts)
 {
-    const filter dead(home(), home(), "ip daddr {10.9.0.1, 10.9.0.2} meta l4proto sctp drop");
+    const filter dead(home(), home(), "ip daddr {10.9.0.7, 10.9.0.8} meta l4proto sctp drop");
     each_fault_in_connecting([this] { return prepared(2, 4); },
                              [this] {
-                                 return hosts_of({at(0, 2), at(2, 2), at(4, 2)});
+                                 return hosts_of({at(6, 2), at(2, 2), at(4, 2)});
                              });
 }
 

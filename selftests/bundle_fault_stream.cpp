@@ -176,26 +176,26 @@ TEST_F(FaultStream, IntoPipesToo)
 
 TEST_F(FaultStream, AnEndIsMarkedOrNot)
 {
-    const std::string text = pattern(1000);
-    each_fault(
-        [&] {
-            ends e = connected();
-            send_all(e.client, text);
-            return e;
-        },
-        [](ends &e) { return e.result = ::shutdown(e.client, SHUT_WR); },
-        [&](ends &e, const std::string &got, bool injected) {
-            if (got != "ok") {
-                EXPECT_TRUE(injected && clean(got)) << got;
-                expect_stream(e, text);
-                return;
-            }
-            EXPECT_EQ(outcome(send_all(e.client, "x")), "EPIPE");
-            EXPECT_TRUE(same_bytes(received_to_end(e.server, room), text));
-            EXPECT_EQ(outcome(send_all(e.server, "answer")), "ok");
-            e.server.reset();
-            EXPECT_EQ(received_to_end(e.client, room), "answer");
-        });
+    for (const std::string &text : {pattern(1000), std::string()})
+        each_fault(
+            [&] {
+                ends e = connected();
+                send_all(e.client, text);
+                return e;
+            },
+            [](ends &e) { return e.result = ::shutdown(e.client, SHUT_WR); },
+            [&](ends &e, const std::string &got, bool injected) {
+                if (got != "ok") {
+                    EXPECT_TRUE(injected && clean(got)) << got;
+                    expect_stream(e, text);
+                    return;
+                }
+                EXPECT_EQ(outcome(send_all(e.client, "x")), "EPIPE");
+                EXPECT_TRUE(same_bytes(received_to_end(e.server, room), text));
+                EXPECT_EQ(outcome(send_all(e.server, "answer")), "ok");
+                e.server.reset();
+                EXPECT_EQ(received_to_end(e.client, room), "answer");
+            });
 }
 
 TEST_F(FaultStream, TcpsOptionsAreGivenAndTakenOrNot)

@@ -325,6 +325,25 @@ TEST_F(Handshake, APeerWithInterleavingLeavesNothingToOneWithout)
     EXPECT_EQ(heard(listening), "once");
 }
 
+TEST_F(Handshake, AStreamThatThePeerLacksIsRefusedOnceItIsKnown)
+{
+    const auto allowed = everywhere("intl_enable", "1");
+    const fd listening = listener(hosts().server, server(2), SOCK_SEQPACKET),
+             socket = open_socket(SOCK_SEQPACKET);
+    sctp_initmsg few{};
+    few.sinit_max_instreams = 1;
+    ASSERT_EQ(set_option(listening, IPPROTO_SCTP, SCTP_INITMSG, few), 0);
+    sctp_sndrcvinfo info{};
+    info.sinfo_stream = 5;
+    ASSERT_EQ(set_option(socket, IPPROTO_SCTP, SCTP_DEFAULT_SEND_PARAM, info), 0);
+    interleave(listening);
+    interleave(socket);
+    nonblocking(socket);
+    ASSERT_EQ(outcome(connect_to(socket, server(2))), "EINPROGRESS");
+    nonblocking(socket, false);
+    EXPECT_EQ(outcome(sendto(socket, server(2), "x")), "EINVAL");
+}
+
 TEST_F(Handshake, DataThatGoesWithTheCookieDoesNotTakeThePathOutOfUse)
 {
     // T3-rtx and T1-cookie expire together: the address is "potentially failed", and still the

@@ -385,7 +385,9 @@ TEST_F(Peer, ACallThatCrossesOursIsAnsweredFromWhereItWent)
     const addresses ours = addrs({"10.0.0.1", "10.0.0.77"}, next_port()), theirs = server(2);
     ASSERT_EQ(bind_to(socket, ours), 0);
     connect_and_hear(theirs);
-    peer->send({theirs[1], ours[1], 0, init_ack{.cookie = false}.chunk(init_chunk)});
+    // An address that isn't whole is none.
+    peer->send({theirs[1], ours[1], 0,
+                init_ack{.cookie = false, .more = {parameter(5)}}.chunk(init_chunk)});
     const packet answer = peer->next(init_ack_chunk);
     EXPECT_EQ(answer.from, ours[1]);
     EXPECT_EQ(answer.to, theirs[1]);

@@ -222,6 +222,16 @@ TEST_F(Seqpacket, AMessageCanBringTheParametersOfItsAssociation)
     socklen_t length = sizeof(status);
     ASSERT_EQ(outcome(getsockopt(client, IPPROTO_SCTP, SCTP_STATUS, &status, &length)), "ok");
     EXPECT_EQ(status.sstat_outstrms, 3);
+
+    sctp_initmsg hasty{};
+    hasty.sinit_max_attempts = 1;
+    hasty.sinit_max_init_timeo = 100;
+    const fd other = open_socket(SOCK_SEQPACKET);
+    const socket_address silent(addrs({"10.0.1.77", "10.0.2.77"}, port));
+    ASSERT_EQ(outcome(send_with(other, silent, SCTP_INIT, hasty)), "ok");
+    EXPECT_TRUE(net::eventually([&] { return associations(other).empty(); }))
+        << "as often as the message says, and not until the bound";
+
     // But no more addresses.
     EXPECT_EQ(outcome(send_with(client, to, SCTP_DSTADDRV4, in_addr{htonl(0x0a000301)})), "EINVAL");
 }
@@ -445,6 +455,19 @@ TEST_F(Seqpacket, OtherFamiliesAreCutOrRefusedAsEver)
     EXPECT_EQ(outcome(sendmsg_to(client, b.data(), 129)), "ok");
     message_from(server);
     EXPECT_EQ(outcome(sendmsg_to(client, b.data(), b.size())), "ok");
+    message_from(server);
+
+    const fd udp(::socket(servers[0].family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(outcome(sendmsg_to(udp, b.data(), b.size())), "ok");
+}
+
+TEST_F(Seqpacket, ABufferThatCannotBeWrittenIsEfault)
+{
+    const fd server = hosts().listener(servers, SOCK_SEQPACKET), client = bound_client();
+    ASSERT_EQ(outcome(sendto(client, servers)), "ok");
+    ASSERT_TRUE(net::wait_for(server, POLLIN));
+    const net::guarded_memory memory;
+    EXPECT_EQ(outcome(::recv(server, memory.last(0), 1, MSG_PEEK)), "EFAULT");
     message_from(server);
 }
 

@@ -504,6 +504,56 @@ TEST_F(Setup, WhatIsHeldBackMayLoseItsRoute)
     EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
 }
 
+TEST_F(Setup, WhatIsTriedAgainMayLoseItsRouteToo)
+{
+    const addresses all = addrs({"10.9.0.1", "10.9.0.2"}, port);
+    const dead silent(hosts(), all);
+    fd socket = open_socket();
+    nonblocking(socket);
+    ASSERT_EQ(outcome(connect_to(socket, all)), "EINPROGRESS");
+    net::ip("route add unreachable 10.9.0.0/16\n");
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 1500) & POLLERR) << "with the second round";
+    net::ip("route del unreachable 10.9.0.0/16\n");
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ENETUNREACH);
+}
+
+TEST_F(Setup, NamesWhileItIsBeingSetUp)
+{
+    // The first has no route, so nothing says yet from which address it will be.
+    const addresses all = addrs({"10.9.0.1", "10.1.0.2"}, port);
+    const dead silent(hosts(), {all[1]});
+    net::ip("route add unreachable 10.9.0.0/16\n");
+    fd socket = open_socket();
+    nonblocking(socket);
+    EXPECT_EQ(outcome(connect_to(socket, all)), "EINPROGRESS");
+    net::ip("route del unreachable 10.9.0.0/16\n");
+    const address here = sockname(socket);
+    EXPECT_NE(here.port(), 0);
+    EXPECT_NE(here.to_string(), "0.0.0.0");
+    EXPECT_NE(here.to_string(), "::");
+    sockaddr_storage room;
+    socklen_t length = sizeof(room);
+    EXPECT_EQ(outcome(getpeername(socket, reinterpret_cast<sockaddr *>(&room), &length)),
+              "ENOTCONN");
+    EXPECT_EQ(plain_name([&](sockaddr *a, socklen_t *n) {
+                  *n = sizeof(sockaddr_in); // it won't have less
+                  return getsockopt(socket, SOL_SOCKET, SO_PEERNAME, a, n);
+              }),
+              all[0]);
+}
+
+TEST_F(Setup, AServerWithoutARouteBackAnswersWhenItHasOne)
+{
+    const fd listening = listener(server(2));
+    hosts().server.in(hosts().client, [] { net::ip("route add unreachable 10.0.0.0/24\n"); });
+    fd socket = open_socket();
+    nonblocking(socket);
+    EXPECT_EQ(outcome(connect_to(socket, server(2))), "EINPROGRESS");
+    EXPECT_FALSE(net::wait_for(socket, POLLOUT, 500));
+    hosts().server.in(hosts().client, [] { net::ip("route del unreachable 10.0.0.0/24\n"); });
+    EXPECT_EQ(net::wait_for(socket, POLLOUT, 3000), POLLOUT);
+}
+
 TEST_F(Setup, LimitsOutOfRangeAreRefused)
 {
     for (const char *name :

@@ -92,6 +92,26 @@ TEST(Socket, AnswersWhatSctpSocketsAnswer)
     }
 }
 
+// An ordinary peer ends both directions at once; a bundle stream's end is open still.
+TEST(Socket, AnOrdinaryPeersNameOutlivesItsAssociation)
+{
+    const addresses here = addrs({"127.0.0.1"}, next_port());
+    const fd listening = listen_at(here);
+    fd client = open_socket(SOCK_STREAM, AF_INET);
+    ASSERT_EQ(outcome(connect_to(client, here[0])), "ok");
+    const fd server = accept(listening);
+    const address peer = peername(server);
+    EXPECT_EQ(peer, addr("127.0.0.1", sockname(client).port()));
+    client.reset();
+    ASSERT_TRUE(net::wait_for(server, POLLIN));
+    EXPECT_TRUE(net::eventually([&] {
+        sctp_status status{};
+        socklen_t length = sizeof(status);
+        return getsockopt(server, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0;
+    }));
+    EXPECT_EQ(peername(server), peer);
+}
+
 TEST(Socket, CanBeMadeInManyAndClosed)
 {
     std::vector<fd> many;

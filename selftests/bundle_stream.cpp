@@ -302,6 +302,12 @@ TEST_F(Stream, PeekAndFionreadTellAllThatIsThere)
     EXPECT_EQ(received(c.server, 5, MSG_PEEK), "onetw");
     EXPECT_EQ(received(c.server, 2, MSG_PEEK), "on");
     EXPECT_EQ(plain_name(by_recvfrom(c.server, MSG_PEEK)), peername(c.server));
+    EXPECT_EQ(plain_name([&](sockaddr *a, socklen_t *n) {
+                  std::array<char, 100> text;
+                  return recvfrom(c.server, text.data(), text.size(), MSG_PEEK, a, n);
+              }),
+              peername(c.server))
+        << "of several messages";
     EXPECT_EQ(received(c.server, 2), "on");
     EXPECT_EQ(ioctl_int(c.server, FIONREAD), 9);
     EXPECT_EQ(received(c.server, 100, MSG_PEEK), "etwothree");

@@ -101,11 +101,11 @@ class Stream : public TwoHosts {
     }
 
     // One more connection, of another port.
-    ends another()
+    ends another(int client_family = AF_BUNDLE, int server_family = AF_BUNDLE)
     {
         port = next_port();
         servers = two_hosts::server_addrs(port);
-        return connected();
+        return connected(client_family, server_family);
     }
 
     // The association is gone at both ends.
