@@ -2,6 +2,12 @@
 // The names that both ends of a connection have, and BUNDLE_PATHS.
 #include "connect.hpp"
 
+#include <cctype>
+
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/syscall.h>
+
 namespace {
 
 using namespace sctp;
@@ -37,7 +43,70 @@ testing::AssertionResult association_ends(int s)
     return testing::AssertionFailure() << "the association is still there";
 }
 
+// Leaves @with wherever system calls of this thread have their variables, as far as calls can that
+// copy what they are given.
+void fill_kernel_stack(std::uint8_t with)
+{
+    std::array<std::uint8_t, 256> all;
+    all.fill(with);
+    const auto *name = reinterpret_cast<const sockaddr *>(all.data());
+    const fd udp(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ::bind(udp, name, 128);
+    ::connect(udp, name, 128);
+    ::sendto(udp, all.data(), 1, 0, name, 128);
+    msghdr message{};
+    message.msg_name = all.data();
+    message.msg_namelen = 128;
+    message.msg_iov = reinterpret_cast<iovec *>(all.data());
+    message.msg_iovlen = 8;
+    ::sendmsg(udp, &message, MSG_DONTWAIT);
+    ::recvmsg(udp, &message, MSG_DONTWAIT);
+    ::poll(reinterpret_cast<pollfd *>(all.data()), all.size() / sizeof(pollfd), 0);
+    syscall(SYS_bpf, -1, all.data(), 144);
+    syscall(SYS_select, 256, all.data(), all.data(), all.data(), nullptr);
+}
+
 // --- Names ---------------------------------------------------------------------------------------
+
+// On a kernel that clears its stack itself, like the release one, this shows nothing.
+TEST_F(Connect, NothingOfTheStackIsInWhatIsGiven)
+{
+    using room = std::array<std::uint8_t, 2100>;
+    const auto c = established();
+    const int s = c.client;
+    const auto option = [s](int level, int number) {
+        return [=](sockaddr *a, socklen_t *n) { return getsockopt(s, level, number, a, n); };
+    };
+    using call = std::function<long(sockaddr *, socklen_t *)>;
+    const std::vector<std::pair<const char *, call>> calls{
+        {"getsockname", [s](auto *a, auto *n) { return getsockname(s, a, n); }},
+        {"getpeername", [s](auto *a, auto *n) { return getpeername(s, a, n); }},
+        {"recvfrom", by_recvfrom(s, MSG_PEEK)},
+        {"recvmsg", by_recvmsg(s, MSG_PEEK)},
+        {"BUNDLE_LOCAL_ADDRS", option(SOL_BUNDLE, BUNDLE_LOCAL_ADDRS)},
+        {"BUNDLE_PEER_ADDRS", option(SOL_BUNDLE, BUNDLE_PEER_ADDRS)},
+        {"BUNDLE_PATHS", option(SOL_BUNDLE, BUNDLE_PATHS)},
+        {"TCP_INFO", option(IPPROTO_TCP, TCP_INFO)},
+        {"SCTP_STATUS", option(IPPROTO_SCTP, SCTP_STATUS)},
+    };
+    ASSERT_EQ(send(c.server, "x", 1, 0), 1);
+    ASSERT_TRUE(net::wait_for(s, POLLIN));
+    for (const bool whole : {false, true}) {
+        ASSERT_EQ(outcome(set_option(s, SOL_BUNDLE, BUNDLE_NAMES, whole ? 1 : 0)), "ok");
+        for (const auto &[name, give] : calls) {
+            std::array<room, 2> got{};
+            socklen_t length = 0;
+            for (const std::size_t i : {0U, 1U}) {
+                fill_kernel_stack(i == 0 ? 0x5a : 0xa5);
+                length = std::isupper(name[0]) ? 2056 : 128;
+                ASSERT_GE(give(reinterpret_cast<sockaddr *>(got[i].data()), &length), 0) << name;
+            }
+            for (std::size_t i = 0; i < length; i++)
+                EXPECT_FALSE(got[0][i] == 0x5a && got[1][i] == 0xa5)
+                    << name << ", byte " << i << " of " << length;
+        }
+    }
+}
 
 TEST_F(Connect, NamesArePlainAndNeverMapped)
 {
