@@ -149,10 +149,11 @@ TEST_F(FaultOptions, OfAnAssociationOfManyFailCleanly)
 
 TEST_F(FaultOptions, SysctlsAreReadAndSetOrNot)
 {
-    for (const auto &[name, value] : {std::pair{"connect_timeout", "4000"},
-                                      {"host_delay", "200"},
-                                      {"init_burst", "64"},
-                                      {"init_rate", "10000"}}) {
+    for (const auto &[name, text] : {std::pair{"connect_timeout", "4000"},
+                                     {"host_delay", "200"},
+                                     {"init_burst", "64"},
+                                     {"init_rate", "10000"}}) {
+        const char *value = text;
         const std::string path = std::string("/proc/sys/net/sctp/bundle_") + name;
         const fd file(open(path.c_str(), O_RDWR | O_CLOEXEC));
         const std::string before = net::slurp(path);

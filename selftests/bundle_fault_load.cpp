@@ -72,6 +72,26 @@ TEST_F(FaultLoad, TheModuleLoadsOrNot)
         });
 }
 
+// The first socket of a kind after loading makes that kind's operations.
+TEST_F(FaultLoad, TheFirstSocketIsMadeOrNot)
+{
+    for (const int type : {SOCK_STREAM, SOCK_SEQPACKET})
+        each_fault(
+            [this] {
+                EXPECT_TRUE(unload());
+                EXPECT_EQ(outcome(load()), "ok");
+                return fd();
+            },
+            [type](fd &made) {
+                made = fd(::socket(AF_BUNDLE, type | SOCK_CLOEXEC, IPPROTO_SCTP));
+                return int{made};
+            },
+            [this](fd &, const std::string &got, bool injected) {
+                EXPECT_TRUE(got == "ok" || (injected && clean(got))) << got;
+                expect_works("10.9.0.1", "10.9.0.2");
+            });
+}
+
 // A namespace gets counters of ours, and SCTP's settings, some of which are ours.
 TEST_F(FaultLoad, ANamespaceIsMadeOrNot)
 {

@@ -297,7 +297,7 @@ TEST_F(FaultStream, AcceptAcceptsOrNot)
                 fd(accept4(e.listener, reinterpret_cast<sockaddr *>(&name), &length, SOCK_CLOEXEC));
             return int{e.server};
         },
-        [this](ends &e, const std::string &got, bool injected) {
+        [](ends &e, const std::string &got, bool injected) {
             EXPECT_TRUE(got == "ok" || (injected && clean(got))) << got;
             if (got != "ok" && net::wait_for(e.listener, POLLIN, 0)) {
                 e.server = fd(accept4(e.listener, nullptr, nullptr, SOCK_CLOEXEC));

@@ -384,12 +384,14 @@ TEST_F(Handshake, TwoBundlesThatCallEachOtherGetOneAssociation)
 {
     // The server's call is still under way, for half of what the router delays, when the client
     // calls; or the other way round, to a socket that listens, too.
-    for (const auto &[type, client_first] :
+    for (const auto &one :
          {std::pair(SOCK_STREAM, false), {SOCK_SEQPACKET, false}, {SOCK_SEQPACKET, true}}) {
+        const auto type = one.first;
+        const bool client_first = one.second;
         const addresses there = server(3), here = addrs({"10.0.0.1", "fd00::1"}, port);
         // Not the first: the server's call comes from there, and must be answered.
         const dead silent(hosts(), {there[1]});
-        const auto bound = [type = type](const addresses &a) {
+        const auto bound = [type](const addresses &a) {
             fd result = open_socket(type);
             if (bind_to(result, a) < 0 || (type == SOCK_SEQPACKET && ::listen(result, 8) < 0))
                 net::fail("bind");

@@ -459,6 +459,8 @@ TEST_F(Seqpacket, OtherFamiliesAreCutOrRefusedAsEver)
 
     const fd udp(::socket(servers[0].family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(outcome(sendmsg_to(udp, b.data(), b.size())), "ok");
+    const bytes bundle = raw(socket_address(range("10.0.3.", 64, port)));
+    EXPECT_EQ(outcome(sendmsg_to(udp, bundle.data(), bundle.size())), "EAFNOSUPPORT");
 }
 
 TEST_F(Seqpacket, ABufferThatCannotBeWrittenIsEfault)
