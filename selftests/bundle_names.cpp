@@ -68,6 +68,19 @@ void fill_kernel_stack(std::uint8_t with)
 
 // --- Names ---------------------------------------------------------------------------------------
 
+// Where a kernel address begins, of code or data, or nothing. What a call has left itself on its
+// way down is such.
+std::optional<std::size_t> kernel_address(std::span<const std::uint8_t> given)
+{
+    for (std::size_t i = 0; i + sizeof(std::uint64_t) <= given.size(); i++) {
+        std::uint64_t value = 0;
+        std::memcpy(&value, &given[i], sizeof(value));
+        if (value >= 0xffff800000000000 && value < 0xffffffffffff0000)
+            return i;
+    }
+    return {};
+}
+
 // On a kernel that clears its stack itself, like the release one, this shows nothing.
 TEST_F(Connect, NothingOfTheStackIsInWhatIsGiven)
 {
@@ -104,6 +117,8 @@ TEST_F(Connect, NothingOfTheStackIsInWhatIsGiven)
             for (std::size_t i = 0; i < length; i++)
                 EXPECT_FALSE(got[0][i] == 0x5a && got[1][i] == 0xa5)
                     << name << ", byte " << i << " of " << length;
+            const auto at = kernel_address(std::span(got[0]).first(length));
+            EXPECT_FALSE(at) << name << ", byte " << *at << " of " << length;
         }
     }
 }
