@@ -531,6 +531,7 @@ static void sctp_bundle_local_addr(struct sctp_sock *sp,
 	struct sctp_sockaddr_entry *entry;
 	struct sctp_transport *t;
 
+	sock_owned_by_me(sk);
 	entry = list_first_entry_or_null(&bp->address_list,
 					 struct sctp_sockaddr_entry, list);
 	if (entry && (!asoc || !sctp_is_any(sk, &entry->a))) {
@@ -559,6 +560,7 @@ static void sctp_bundle_local_addr(struct sctp_sock *sp,
 /* The association of a one-to-one or peeled-off socket, if it has one. */
 struct sctp_association *sctp_bundle_asoc(struct sock *sk)
 {
+	sock_owned_by_me(sk);
 	if (sctp_style(sk, UDP) || sctp_sstate(sk, LISTENING))
 		return NULL;
 	return list_first_entry_or_null(&sctp_sk(sk)->ep->asocs,
