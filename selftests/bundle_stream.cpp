@@ -207,22 +207,19 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
 {
     const fd listening = hosts().listener(servers);
     const auto connect_and_die = [&](const char *text) {
-        const fd client = open_socket();
+        fd client = open_socket();
         EXPECT_EQ(outcome(bind_to(client, clients)), "ok");
         EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
         EXPECT_EQ(send_all(client, text), static_cast<ssize_t>(std::strlen(text)));
         poll(nullptr, 0, 300);
         EXPECT_EQ(set_option(client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
-        net::run({"nft", "-f", "-"}, "table inet mute {\n chain c {\n  type filter hook output "
-                                     "priority 0\n meta l4proto sctp drop\n }\n}\n");
+        const mute down(hosts().client, hosts().client);
+        client.reset();
     };
-    const auto alive_again = [] { net::run({"nft", "delete table inet mute"}); };
 
     connect_and_die("old");
-    alive_again();
     const fd server = accept(listening);
     connect_and_die("new");
-    alive_again();
     EXPECT_EQ(received(server), "old");
     EXPECT_EQ(received(server), "error: ECONNRESET");
     EXPECT_EQ(received(server), "");
@@ -232,9 +229,7 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     client_port = next_port();
     clients = two_hosts::client_addrs(client_port);
     connect_and_die("old");
-    alive_again();
     connect_and_die("new");
-    alive_again();
     EXPECT_EQ(received(accept(listening)), "new");
 }
 
@@ -248,13 +243,8 @@ TEST_F(Stream, APeerWhoseAssociationHasEndedComesAgain)
         client_port = next_port();
         clients = two_hosts::client_addrs(client_port);
         const bool bundles = family == AF_BUNDLE;
-        const fd listening = hosts().on_server([&] {
-            fd result = open_socket(SOCK_STREAM, family);
-            if ((bundles ? bind_to(result, servers) : bind_to(result, servers[0])) < 0 ||
-                ::listen(result, 8) < 0)
-                net::fail("the server");
-            return result;
-        });
+        const fd listening =
+            hosts().listener(bundles ? servers : addresses{servers[0]}, SOCK_STREAM, family);
         int times = 0;
         const auto come = [&] {
             SCOPED_TRACE(++times);

@@ -325,26 +325,23 @@ TEST_F(TcpOptions, InfoTellsWhatMeansTheSame)
 // An ordinary peer knows no half-close: SCTP's own shutdown, seen at each of its steps.
 TEST_F(TcpOptions, InfoFollowsTheShutdownWithAnOrdinaryPeer)
 {
-    const auto mute = [] {
-        net::run({"nft", "-f", "-"}, "table inet mute {\n chain c {\n  type filter hook output "
-                                     "priority 0\n meta l4proto sctp drop\n }\n}\n");
-    };
-    const auto alive_again = [] { net::run({"nft", "delete table inet mute"}); };
     const auto becomes = [](int fd, int state) {
         return net::eventually([=] { return stream_info(fd).tcpi_state == state; }, 30000);
     };
     const ends c = connected(AF_BUNDLE, AF_INET);
-    mute();
-    ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
-    EXPECT_EQ(stream_info(c.client).tcpi_state, 4) << "FIN_WAIT1";
-    alive_again();
+    {
+        const mute down(hosts().client, hosts().client);
+        ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
+        EXPECT_EQ(stream_info(c.client).tcpi_state, 4) << "FIN_WAIT1";
+    }
     EXPECT_TRUE(becomes(c.client, 7)) << "CLOSE";
 
     const ends d = another(AF_BUNDLE, AF_INET);
-    mute();
-    ASSERT_EQ(::shutdown(d.server, SHUT_WR), 0);
-    EXPECT_TRUE(becomes(d.client, 9)) << "LAST_ACK";
-    alive_again();
+    {
+        const mute down(hosts().client, hosts().client);
+        ASSERT_EQ(::shutdown(d.server, SHUT_WR), 0);
+        EXPECT_TRUE(becomes(d.client, 9)) << "LAST_ACK";
+    }
     EXPECT_TRUE(becomes(d.client, 7)) << "CLOSE";
 }
 

@@ -139,7 +139,7 @@ class Fault : public testing::Test {
         port = next_port();
         fail_nth = fd(open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC));
         ASSERT_EQ(outcome(fail_nth), "ok");
-        before_ = objects();
+        before_ = net::sctp_objects();
     }
 
     void TearDown() override
@@ -151,10 +151,10 @@ class Fault : public testing::Test {
                     total_);
         EXPECT_TRUE(nothing_left() && net::eventually([] { return none("eps"); }))
             << net::slurp(proc + "assocs") << net::slurp(proc + "eps");
-        EXPECT_TRUE(net::eventually([this] { return objects() == before_; }, 30000))
+        EXPECT_TRUE(net::eventually([this] { return net::sctp_objects() == before_; }, 30000))
             << "before:\n"
             << before_ << "after:\n"
-            << objects();
+            << net::sctp_objects();
     }
 
     static const net::netns &home() { return *home_; }
@@ -315,9 +315,6 @@ class Fault : public testing::Test {
         std::getline(lines, line);
         return !std::getline(lines, line);
     }
-
-    // How many of each kind SCTP has, in all namespaces.
-    static std::string objects() { return net::slurp(proc + "sctp_dbg_objcnt"); }
 
     static inline std::unique_ptr<net::netns> home_;
     static inline std::string why_not_;

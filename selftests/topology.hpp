@@ -187,6 +187,14 @@ class filter {
     const net::netns &where_, &home_;
 };
 
+// A host of whom nothing is heard as long as it lives.
+class mute : filter {
+  public:
+    mute(const net::netns &where, const net::netns &home)
+        : filter(where, home, "meta l4proto sctp drop", "output")
+    {}
+};
+
 // The router swallows what goes to these addresses.
 class dead {
   public:
