@@ -71,6 +71,13 @@ bool sctp_bundle_same_addr(const union sctp_addr *a, const union sctp_addr *b);
 enum sctp_scope sctp_bundle_addr_scope(const union sctp_addr *addr);
 
 struct sctp_association *sctp_bundle_asoc(struct sock *sk);
+int sctp_bundle_getname(struct sock *sk, struct sockaddr_storage *buf, int peer);
+bool sctp_bundle_get_names(const struct sock *sk);
+void sctp_bundle_set_names(struct sock *sk, bool on);
+int sctp_bundle_get_addrs(struct sock *sk, s32 id, bool peer,
+			  struct sockaddr_bundle *sb, size_t size);
+int sctp_bundle_get_paths(struct sock *sk, s32 id, struct bundle_path *out,
+			  int max);
 
 struct sctp_bundle_attempt *sctp_bundle_attempt_new(const union sctp_addr *addrs,
 						    u64 hosts, int count);
