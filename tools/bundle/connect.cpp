@@ -221,8 +221,11 @@ json to_json(const entry &e, const attempt &a)
 void settle(const attempt &a, double patience)
 {
     const auto end = clock::now() + 2 * to_milliseconds(patience);
-    while (!a.watch->settled() && clock::now() < end) {
+    bool over = false;
+    // The last look comes after the end: the process may have been stopped meanwhile.
+    while (!a.watch->settled() && !over) {
         ::poll(nullptr, 0, look.count());
+        over = clock::now() >= end;
         a.watch->update(a.socket.get(), true);
     }
     a.watch->give_up();
