@@ -233,6 +233,33 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     EXPECT_EQ(received(accept(listening)), "new");
 }
 
+// What waits for the answer to a stream's reset (RFC 6525) goes out though the socket is closed
+// meanwhile; else it would be kept for good.
+TEST_F(Stream, AResetThatIsLostDoesNotKeepWhatFollowsIt)
+{
+    const auto may_reset = [](int socket) {
+        sctp_assoc_value supported{}, allowed{};
+        supported.assoc_value = 1;
+        allowed.assoc_value = SCTP_ENABLE_RESET_STREAM_REQ;
+        return set_option(socket, IPPROTO_SCTP, SCTP_RECONFIG_SUPPORTED, supported) < 0
+                   ? -1
+                   : set_option(socket, IPPROTO_SCTP, SCTP_ENABLE_STREAM_RESET, allowed);
+    };
+    ends c = connected(AF_BUNDLE, AF_BUNDLE, may_reset, may_reset);
+    {
+        const mute down(hosts().client, hosts().client);
+        sctp_reset_streams reset{};
+        reset.srs_flags = SCTP_STREAM_RESET_OUTGOING;
+        ASSERT_EQ(set_option(c.client, IPPROTO_SCTP, SCTP_RESET_STREAMS, reset), 0);
+        ASSERT_EQ(send_all(c.client, "x"), 1);
+        c.client.reset();
+        poll(nullptr, 0, 10);
+    }
+    EXPECT_EQ(received_to_end(c.server), "x");
+    c.server.reset();
+    EXPECT_TRUE(nothing_left());
+}
+
 // One that has ended stays for accept(2), and then for its socket, but not in its peer's way.
 TEST_F(Stream, APeerWhoseAssociationHasEndedComesAgain)
 {

@@ -158,9 +158,11 @@ std::string run(program &p, const std::string &idle)
         return common->wrong;
     if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGIO)
         return "the child died of signal " + std::to_string(WTERMSIG(status));
+    // A program may have asked for time-outs of minutes, and then taken an address away.
     std::string now;
-    if (!net::eventually([&] { return (now = in_use()) == idle; }, 30000))
-        return "something is left: before " + idle + "now " + now;
+    if (!net::eventually([&] { return (now = in_use()) == idle; }, 600000))
+        return "something is left: before " + idle + "now " + now + '\n' +
+               net::slurp("/proc/net/sctp/assocs");
     return {};
 }
 
