@@ -241,6 +241,14 @@ TEST_F(HalfClose, NobodyCanSendTheMarkByHand)
     info.sinfo_ppid = htonl(end_of_stream);
     ASSERT_EQ(set_option(c.client, IPPROTO_SCTP, SCTP_DEFAULT_SEND_PARAM, info), 0);
     EXPECT_EQ(outcome(send_all(c.client, "x")), "EINVAL");
+
+    const fd early = open_socket();
+    std::array<std::byte, 28> to{};
+    const auto length = static_cast<socklen_t>(servers[0].store(to));
+    EXPECT_EQ(outcome(sctp_sendmsg(early, "x", 1, as_sockaddr(to.data()), length,
+                                   htonl(end_of_stream), 0, 0, 0, 0)),
+              "EINVAL")
+        << "when it isn't known yet what the peer is";
 }
 
 // A peer that says that it is a bundle stream, and does as it likes.

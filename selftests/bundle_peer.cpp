@@ -131,6 +131,8 @@ TEST_F(Peer, AnAnswerFromElsewhereIsNone)
 {
     const auto inits = connect_and_hear(server(2));
     peer->send({server(3)[2], inits[0].from, initiate_tag, init_ack{}.chunk()});
+    const init_ack of_another{.listed = {server(2)[0]}};
+    peer->send({server(3)[2], inits[0].from, initiate_tag, of_another.chunk()});
     EXPECT_FALSE(peer->hears(cookie_echo_chunk, 200));
     peer->answer(inits[0]);
     EXPECT_TRUE(completes_at(server(2)[0]));
@@ -303,6 +305,40 @@ TEST_F(Peer, DataGoesOnlyWithACookieThatNobodyElseCanTake)
 }
 
 // --- After the answer ----------------------------------------------------------------------------
+
+// The peer's own INIT crossed ours, and its COOKIE ECHO comes when the association is there: case B
+// of RFC 9260, section 5.2.4, with fewer streams than are in use.
+TEST_F(Peer, ACookieThatComesLaterTakesNoStreamAway)
+{
+    const addresses all = server(2);
+    for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+        SCOPED_TRACE(type);
+        open(type);
+        const auto inits = connect_and_hear(all);
+        const init_ack crossing{.tag = 5, .streams = 1, .cookie = false};
+        peer->send({all[0], inits[0].from, 0, crossing.chunk(init_chunk)});
+        const auto cookie = peer->next(init_ack_chunk).parameter(state_cookie);
+        peer->answer(inits[0], {.more = {parameter(partial_reliability)}});
+        EXPECT_TRUE(completes_at(all[0]));
+
+        const bool stream = type == SOCK_STREAM;
+        std::array<std::byte, 28> to{};
+        const auto length = static_cast<socklen_t>(all[0].store(to));
+        ASSERT_EQ(outcome(sctp_sendmsg(socket, "x", 1, stream ? nullptr : as_sockaddr(to.data()),
+                                       stream ? 0 : length, 0, stream ? 0 : SCTP_PR_SCTP_TTL,
+                                       stream ? 0 : 5, stream ? 0 : 100, 0)),
+                  "ok");
+        peer->next(data_chunk);
+        peer->send({all[0], inits[0].from, initiate_tag, chunk(cookie_echo_chunk, cookie)});
+        peer->next(cookie_ack_chunk);
+        if (stream) {
+            char byte = 0;
+            EXPECT_EQ(outcome(recv(socket, &byte, 1, 0)), "ECONNRESET") << "two streams aren't one";
+        } else {
+            EXPECT_TRUE(peer->hears(forward_tsn_chunk, 10000)) << "of what was in a stream";
+        }
+    }
+}
 
 TEST_F(Peer, WithNothingElseLeftTheCookieGoesAgainWithTwiceTheTime)
 {

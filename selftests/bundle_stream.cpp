@@ -304,6 +304,9 @@ TEST_F(Stream, APeerWhoseAssociationHasEndedComesAgain)
                 EXPECT_EQ(received(one), "error: ECONNRESET");
             }
             EXPECT_EQ(outcome(send_all(one, "x")), "EPIPE");
+            if (bundles) {
+                EXPECT_EQ(outcome(connect_to(one, clients)), "EISCONN");
+            }
         }
     }
 }

@@ -35,7 +35,8 @@ struct packet {
 };
 
 inline constexpr std::size_t state_cookie = 7, random_numbers = 0x8002, chunk_list = 0x8003,
-                             hmac_algorithms = 0x8004, supported_extensions = 0x8008;
+                             hmac_algorithms = 0x8004, supported_extensions = 0x8008,
+                             partial_reliability = 0xc000;
 
 // What goes into an INIT ACK; the defaults are a good one.
 struct init_ack {

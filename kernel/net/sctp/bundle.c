@@ -333,6 +333,9 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 						struct sctp_association, asocs);
 		if (!asoc && pending && sk->sk_err)
 			return sock_error(sk);
+		/* It has ended before the program accepted it. */
+		if (asoc && sctp_state(asoc, CLOSED))
+			return -EISCONN;
 	}
 
 	repeated = asoc;

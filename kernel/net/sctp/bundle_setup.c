@@ -759,10 +759,13 @@ void sctp_bundle_established(struct sctp_association *asoc)
 	asoc->bundle_deadline = 0;
 	sctp_bundle_timer_stop(asoc, SCTP_EVENT_TIMEOUT_BUNDLE);
 
-	/* To have fewer streams takes no memory. */
-	if (asoc->bundle_parallel)
+	/* To have fewer streams takes no memory. Nothing was sent yet while the
+	 * others were kept for another peer; later, chunks may refer to them.
+	 */
+	if (asoc->bundle_keeps_streams)
 		sctp_stream_init(&asoc->stream, asoc->c.sinit_num_ostreams, 0,
 				 GFP_ATOMIC);
+	asoc->bundle_keeps_streams = 0;
 
 	for (i = 0; attempt && i < attempt->count; i++)
 		attempt->path[i].state =
