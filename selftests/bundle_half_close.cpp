@@ -48,6 +48,23 @@ TEST_F(HalfClose, WhoeverAcceptsLateFindsTheEnd)
     EXPECT_EQ(net::wait_for(listening, POLLIN, 0), 0) << "the listening socket goes on";
 }
 
+TEST_F(HalfClose, ASocketThatListensNoLongerHasNotEnded)
+{
+    const fd listening = hosts().listener(servers);
+    const fd client = open_socket();
+    ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+    ASSERT_EQ(::listen(listening, 0), 0);
+    ASSERT_EQ(send_all(client, "request"), 7);
+    ASSERT_EQ(::shutdown(client, SHUT_WR), 0);
+    poll(nullptr, 0, 500);
+    EXPECT_EQ(net::wait_for(listening, POLLRDHUP, 0) & POLLRDHUP, 0);
+    ASSERT_EQ(::listen(listening, 8), 0);
+    const fd server = accept(listening);
+    EXPECT_EQ(received_to_end(server), "request");
+    EXPECT_EQ(send_all(server, "answer"), 6);
+    EXPECT_EQ(received(client), "answer");
+}
+
 TEST_F(HalfClose, BothCanCloseAtOnce)
 {
     const ends c = connected();

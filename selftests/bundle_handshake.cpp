@@ -5,7 +5,9 @@
 // time.
 #include "routed.hpp"
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 #include <sys/time.h>
 
@@ -376,6 +378,59 @@ TEST_F(Handshake, DataThatGoesWithALostCookieFollowsTheNextOneAtOnce)
     ASSERT_EQ(outcome(sendto(socket, all, "once", MSG_DONTWAIT)), "ok");
     EXPECT_EQ(heard(listening), "once");
     EXPECT_NEAR(now() - start, 0.3 + 2 * round_trip, 0.1);
+}
+
+// The first message to a bundle waits for room when the second begins to set up the association.
+TEST_F(Handshake, TwoMessagesCanBeTheFirst)
+{
+    const auto allowed = everywhere("intl_enable", "1");
+    const filter silent{hosts().other, hosts().client,
+                        "meta l4proto sctp sctp chunk init exists drop"};
+    const fd listening = listener(hosts().server, good(), SOCK_SEQPACKET),
+             socket = open_socket(SOCK_SEQPACKET);
+    const int room = 65536, window = 16384;
+    sctp_initmsg twice{};
+    twice.sinit_max_attempts = 2;
+    ASSERT_EQ(set_option(listening, SOL_SOCKET, SO_RCVBUF, window), 0);
+    ASSERT_EQ(set_option(socket, SOL_SOCKET, SO_SNDBUF, room), 0);
+    ASSERT_EQ(set_option(socket, IPPROTO_SCTP, SCTP_INITMSG, twice), 0);
+    interleave(socket);
+    const std::string some(1000, 'x'), more(100000, 'x');
+    ASSERT_EQ(sendto(socket, good(), some), 1000);
+    while (net::eventually(
+        [&] { return sendto(socket, good(), some, MSG_DONTWAIT | MSG_NOSIGNAL) > 0; }, 1000))
+        ;
+
+    std::string first, second;
+    std::atomic<int> attempts = 0;
+    std::thread waits([&] { first = outcome(sendto(socket, bad(), more, MSG_NOSIGNAL)); });
+    poll(nullptr, 0, 200);
+    std::thread begins([&] {
+        do {
+            attempts++;
+            second = outcome(sendto(socket, bad(), "x", MSG_DONTWAIT | MSG_NOSIGNAL));
+            poll(nullptr, 0, 5);
+        } while (second == "EAGAIN");
+    });
+    std::array<char, 2000> text{};
+    const auto read_one = [&] { return recv(listening, text.data(), text.size(), MSG_DONTWAIT); };
+    for (int before = -1; before != attempts; poll(nullptr, 0, 100)) {
+        before = attempts;
+        read_one();
+    }
+    std::atomic<bool> done = false;
+    std::thread reader([&] {
+        for (; !done; poll(nullptr, 0, 1))
+            read_one();
+    });
+    waits.join();
+    begins.join();
+    done = true;
+    reader.join();
+    EXPECT_EQ(first, "ESRCH");
+    EXPECT_EQ(second, "ESRCH");
+    EXPECT_EQ(associations(socket).size(), 1U);
+    EXPECT_EQ(outcome(sendto(socket, good(), "x")), "ok");
 }
 
 // --- Calls that cross ----------------------------------------------------------------------------

@@ -67,6 +67,31 @@ TEST_F(Stream, SndtimeoLimitsTheWholeWrite)
     EXPECT_EQ(outcome(send_all(c.client, "x")), "EAGAIN");
 }
 
+TEST_F(Stream, AWriterGoesOnInSmallerPartsWhenSndbufShrinks)
+{
+    for (const std::size_t length : {60000, 4 << 20}) {
+        const ends c = another();
+        const timeval limit{20, 0};
+        ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_SNDTIMEO, limit), 0);
+        std::size_t full = 0;
+        const std::string data = pattern(length), some(1000, 'x');
+        while (net::eventually([&] { return send_all(c.client, some, MSG_DONTWAIT) > 0; }, 1000))
+            full += some.size();
+        ssize_t sent = 0;
+        std::thread writer([&] { sent = send_all(c.client, data); });
+        poll(nullptr, 0, 500);
+        const int little = 4096;
+        ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_SNDBUF, little), 0);
+        std::string got;
+        std::thread reader([&] { got = received_to_end(c.server); });
+        writer.join();
+        EXPECT_EQ(sent, static_cast<ssize_t>(length));
+        ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
+        reader.join();
+        EXPECT_TRUE(got.size() == full + length && got.ends_with(data)) << got.size();
+    }
+}
+
 TEST_F(Stream, AMessageUpToTheBoundStaysOneMessage)
 {
     const ends c = connected();
@@ -362,6 +387,35 @@ TEST_F(Stream, RcvlowatSaysHowManyBytesAreEnough)
     ASSERT_EQ(::shutdown(c.client, SHUT_WR), 0);
     EXPECT_EQ(net::wait_for(c.server, POLLIN), POLLIN) << "the end is enough, too";
     EXPECT_EQ(::recv(c.server, room, 8, 0), 2);
+}
+
+TEST_F(Stream, AnEventEndsTheWaitForMoreBytes)
+{
+    const ends c = connected();
+    const int enough = 5;
+    ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_RCVLOWAT, enough), 0);
+    ASSERT_EQ(send_all(c.client, "ab"), 2);
+    ASSERT_TRUE(net::eventually([&] { return ioctl_int(c.server, FIONREAD) == 2; }));
+    EXPECT_EQ(net::wait_for(c.server, POLLIN, 300), 0);
+    const sctp_event dry{SCTP_FUTURE_ASSOC, SCTP_SENDER_DRY_EVENT, 1};
+    ASSERT_EQ(set_option(c.server, IPPROTO_SCTP, SCTP_EVENT, dry), 0);
+    EXPECT_EQ(net::wait_for(c.server, POLLIN, 300), POLLIN);
+    EXPECT_EQ(ioctl_int(c.server, FIONREAD), 2);
+
+    const timeval limit{20, 0};
+    ASSERT_EQ(set_option(c.server, SOL_SOCKET, SO_RCVTIMEO, limit), 0);
+    std::array<char, 64> room{};
+    const double start = now();
+    EXPECT_EQ(::recv(c.server, room.data(), 4, MSG_PEEK | MSG_WAITALL), 2);
+    EXPECT_EQ(::recv(c.server, room.data(), 4, MSG_WAITALL), 2);
+    EXPECT_LT(now() - start, 1);
+    EXPECT_EQ(net::wait_for(c.server, POLLIN, 300), POLLIN) << "the event alone";
+    iovec part{room.data(), room.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    EXPECT_EQ(::recvmsg(c.server, &message, MSG_DONTWAIT), sizeof(sctp_sender_dry_event));
+    EXPECT_NE(message.msg_flags & MSG_NOTIFICATION, 0);
 }
 
 TEST_F(Stream, SiocoutqTellsWhatIsUnderWay)

@@ -357,11 +357,7 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 		WRITE_ONCE(sk->sk_err, 0);
 	}
 
-	/* SCTP wakes one waiter; with a repeated connect() there may be more. */
-	sctp_association_hold(asoc);
 	err = sctp_wait_for_connect(asoc, NULL, &timeo);
-	wake_up_interruptible_all(&asoc->wait);
-	sctp_association_put(asoc);
 
 	if (repeated && err == -EINPROGRESS)
 		err = -EALREADY;

@@ -18,17 +18,34 @@
 
 #include "bundle.h"
 
-/* Longer ones are cut, in bytes; a send buffer holds two at least. */
 #define SCTP_BUNDLE_MAX_MSG	65536
 
-/* All bytes that can be received without waiting, up to a notification. */
-static size_t sctp_bundle_readable(const struct sock *sk)
+/* Is it the association's own? Before accept(2), it's the listening one, or was,
+ * as listen(2) with a backlog of 0 ends that; see sctp_sock_migrate().
+ */
+static bool sctp_bundle_connected(const struct sock *sk)
+{
+	return sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING);
+}
+
+/* In bytes; longer ones are cut. A send buffer holds two at least. */
+static size_t sctp_bundle_max_msg(const struct sock *sk)
+{
+	return clamp(READ_ONCE(sk->sk_sndbuf) / 2, 1, SCTP_BUNDLE_MAX_MSG);
+}
+
+/* All bytes that can be received without waiting, up to an @event, if there is
+ * one.
+ */
+static size_t sctp_bundle_readable(const struct sock *sk, bool *event)
 {
 	const struct sk_buff *skb;
 	size_t len = 0;
 
+	*event = false;
 	skb_queue_walk(&sk->sk_receive_queue, skb) {
-		if (sctp_ulpevent_is_notification(sctp_skb2event((void *)skb)))
+		*event = sctp_ulpevent_is_notification(sctp_skb2event((void *)skb));
+		if (*event)
 			break;
 		len += skb->len;
 	}
@@ -105,9 +122,11 @@ out:
 	return ret < 0 ? sk_stream_error(sk, msg->msg_flags, ret) : ret;
 }
 
-/* A message longer than @bound, in parts. */
+/* A message longer than sctp_bundle_max_msg(), in parts; SO_SNDBUF can become
+ * smaller meanwhile.
+ */
 static int sctp_bundle_send_parts(struct sock *sk, struct msghdr *msg,
-				  size_t len, size_t bound)
+				  size_t len)
 {
 	const long timeo = sock_sndtimeo(sk, false);
 	const unsigned long start = jiffies;
@@ -115,19 +134,21 @@ static int sctp_bundle_send_parts(struct sock *sk, struct msghdr *msg,
 	int err;
 
 	do {
-		part = min(len - sent, bound);
+		part = min(len - sent, sctp_bundle_max_msg(sk));
 		iov_iter_truncate(&msg->msg_iter, part);
 		err = sctp_bundle_send(sk, msg, part);
-		if (err < 0) {
+		if (err < 0)
 			iov_iter_revert(&msg->msg_iter, part -
 					iov_iter_count(&msg->msg_iter));
-			iov_iter_reexpand(&msg->msg_iter, len - sent);
+		else
+			sent += err;
+		iov_iter_reexpand(&msg->msg_iter, len - sent);
+		if (err < 0 &&
+		    (err != -EMSGSIZE || part <= sctp_bundle_max_msg(sk))) {
 			if (sent)
 				sctp_bundle_keep_err(sk, err);
 			break;
 		}
-		sent += err;
-		iov_iter_reexpand(&msg->msg_iter, len - sent);
 		if (jiffies - start >= timeo)
 			msg->msg_flags |= MSG_DONTWAIT;
 	} while (sent < len);
@@ -140,7 +161,7 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 {
 	const unsigned int flags = msg->msg_flags;
 	struct sock *sk = sock->sk;
-	size_t bound;
+	bool whole;
 	int ret;
 
 	if (!sctp_bundle_stream(sk) || msg->msg_controllen)
@@ -153,13 +174,15 @@ int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 	}
 
 	msg->msg_flags |= MSG_NOSIGNAL;
-	bound = clamp(READ_ONCE(sk->sk_sndbuf) / 2, 1, SCTP_BUNDLE_MAX_MSG);
 	if (READ_ONCE(sctp_sk(sk)->bundle_cork))
 		msg->msg_flags |= MSG_MORE;
-	if (likely(len <= bound))
+	whole = len <= sctp_bundle_max_msg(sk);
+	if (likely(whole)) {
 		ret = sctp_bundle_send(sk, msg, len);
-	else
-		ret = sctp_bundle_send_parts(sk, msg, len, bound);
+		whole = ret != -EMSGSIZE || len <= sctp_bundle_max_msg(sk);
+	}
+	if (unlikely(!whole))
+		ret = sctp_bundle_send_parts(sk, msg, len);
 	msg->msg_flags = flags;
 
 	/* -ESRCH: it ended while we waited for room. */
@@ -179,16 +202,16 @@ static int sctp_bundle_peek(struct sock *sk, struct msghdr *msg, size_t len,
 	struct sk_buff *skb, *first;
 	size_t readable, part;
 	int copied = 0, err = 0;
+	bool event;
 
 	lock_sock(sk);
 	for (;;) {
-		readable = sctp_bundle_readable(sk);
+		readable = sctp_bundle_readable(sk, &event);
 		first = skb_peek(&sk->sk_receive_queue);
 		asoc = sctp_bundle_asoc(sk);
-		if (readable >= target || sk->sk_err || !timeo || !asoc ||
-		    sctp_bundle_full(sk, asoc) ||
-		    sk->sk_shutdown & RCV_SHUTDOWN ||
-		    signal_pending(current) || (first && !readable))
+		if (readable >= target || event || sk->sk_err || !timeo ||
+		    !asoc || sctp_bundle_full(sk, asoc) ||
+		    sk->sk_shutdown & RCV_SHUTDOWN || signal_pending(current))
 			break;
 		sk_wait_data(sk, &timeo, skb_peek_tail(&sk->sk_receive_queue));
 	}
@@ -281,16 +304,18 @@ int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
 	return sctp_bundle_recv_all(sk, msg, len, flags, target);
 }
 
-/* As many bytes as SO_RCVLOWAT asks for, or as there is room for? */
+/* As many bytes as SO_RCVLOWAT asks for, or as there is room for, or an event,
+ * which no bytes follow before it is read?
+ */
 static bool sctp_bundle_enough(struct sock *sk)
 {
 	const struct sctp_association *asoc;
-	bool enough;
+	bool enough, event;
 
 	lock_sock(sk);
 	asoc = sctp_bundle_asoc(sk);
-	enough = !asoc || sctp_bundle_full(sk, asoc) ||
-		 sctp_bundle_readable(sk) >= sk->sk_rcvlowat;
+	enough = sctp_bundle_readable(sk, &event) >= sk->sk_rcvlowat || event ||
+		 !asoc || sctp_bundle_full(sk, asoc);
 	release_sock(sk);
 	return enough;
 }
@@ -356,10 +381,11 @@ static int sctp_bundle_unacked(const struct sctp_outq *q)
 int sctp_bundle_stream_ioctl(struct sock *sk, int cmd, int *karg)
 {
 	const struct sctp_association *asoc = sctp_bundle_asoc(sk);
+	bool event;
 
 	switch (cmd) {
 	case SIOCINQ:
-		*karg = sctp_bundle_readable(sk);
+		*karg = sctp_bundle_readable(sk, &event);
 		return 0;
 	case SIOCOUTQ:
 		*karg = asoc ? sctp_bundle_unacked(&asoc->outqueue) : 0;
@@ -499,8 +525,7 @@ void sctp_bundle_reach_end(struct sctp_association *asoc)
 		return;
 	asoc->bundle_eof = 1;
 
-	/* Before accept(2), it's the listening socket; see sctp_sock_migrate(). */
-	if (!sctp_sstate(sk, LISTENING)) {
+	if (sctp_bundle_connected(sk)) {
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | RCV_SHUTDOWN);
 		sk->sk_state_change(sk);
 		sk_wake_async(sk, SOCK_WAKE_WAITD,
@@ -521,7 +546,7 @@ void sctp_bundle_reach_end(struct sctp_association *asoc)
  */
 void sctp_bundle_stream_closed(struct sock *sk)
 {
-	if (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING))
+	if (sctp_bundle_connected(sk))
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown |
 			   (sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN));
 }
@@ -541,7 +566,7 @@ void sctp_bundle_restarted(const struct sctp_association *asoc)
 	struct sctp_ulpevent *event;
 	struct sk_buff *skb, *next;
 
-	if (!sctp_sstate(sk, LISTENING)) {
+	if (sctp_bundle_connected(sk)) {
 		WRITE_ONCE(sk->sk_err, ECONNRESET);
 		WRITE_ONCE(sk->sk_shutdown, SHUTDOWN_MASK);
 		sk_error_report(sk);
