@@ -8,6 +8,7 @@
 #include "choices.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <netinet/ip.h>
 
@@ -57,6 +58,17 @@ struct datagram {
     [[nodiscard]] std::vector<part> chunks() const
     {
         return parts(start() + sctp_header, all.size());
+    }
+    // Is there an INIT, INIT ACK or another that consists of parameters?
+    [[nodiscard]] bool has_parameters() const
+    {
+        return std::ranges::any_of(chunks(), [&](const part &one) {
+            return std::ranges::count(
+                       std::array<std::uint8_t, 7>{sctp::init_chunk, sctp::init_ack_chunk,
+                                                   sctp::asconf_chunk, 0x80, 0x82,
+                                                   sctp::abort_chunk, sctp::error_chunk},
+                       all[one.at]) != 0;
+        });
     }
     // The parameters of an INIT, INIT ACK or ASCONF.
     [[nodiscard]] std::vector<part> parameters(const part &chunk) const

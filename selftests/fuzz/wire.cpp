@@ -386,7 +386,11 @@ class wire {
             deliver(d, from);
             return;
         }
-        const auto what = static_cast<change>(c.below(gentle_ ? old_one : changes));
+        auto what = static_cast<change>(c.below(gentle_ ? old_one : changes));
+        // Few packets have parameters, and much depends on them.
+        if (!gentle_ && d.has_parameters() && c.chance(1, 2))
+            what = c.one_of({parameter_changed, chunk_length, parameter_changed, parameter_added,
+                             parameter_changed, parameter_removed, parameter_twice});
         count.made[what]++;
         old_.push_back(d);
         if (old_.size() > 64)
@@ -439,6 +443,20 @@ class wire {
         deliver(d, from);
     }
 
+    // Instead of one that is right: shorter than a header, than what is fixed, or than what is
+    // there, a bit longer, or anything.
+    static std::size_t some_length(choices &c, std::size_t right)
+    {
+        switch (c.below(3)) {
+        case 0:
+            return right + c.below(9) - 4;
+        case 1:
+            return c.below(static_cast<std::uint32_t>(right) + 1);
+        default:
+            return c.one_of<std::size_t>({0, 3, 0, c.number()});
+        }
+    }
+
     static void damage(choices &c, change what, datagram &d)
     {
         const std::size_t s = d.start();
@@ -471,7 +489,9 @@ class wire {
             d.all[k.at + 1] ^= static_cast<std::uint8_t>(1U << c.below(8));
             break;
         case chunk_length:
-            set16(d.all, k.at + 2, c.chance(1, 2) ? c.number() : k.length + c.below(9) - 4);
+            set16(d.all, k.at + 2, some_length(c, k.length));
+            if (c.chance(1, 2)) // and nothing follows what is left of it
+                d.all.resize(std::min(d.all.size(), k.at + padded(get16(d.all, k.at + 2))));
             break;
         case chunk_removed:
             d.remove(k);
@@ -485,8 +505,12 @@ class wire {
         case parameter_changed:
             if (!parameters.empty()) {
                 const auto &p = c.element(parameters);
-                const std::size_t at = p.at + 2 * c.below(4);
-                set16(d.all, at, c.chance(1, 2) ? c.number() : get16(d.all, at) + c.below(9) - 4U);
+                const std::size_t at = p.at + 2 * c.one_of<std::size_t>({1, 0, 1, 2, 1, 3});
+                if (at == p.at + 2)
+                    set16(d.all, at, some_length(c, p.length));
+                else
+                    set16(d.all, at,
+                          c.chance(1, 2) ? c.number() : get16(d.all, at) + c.below(9) - 4U);
             }
             break;
         case parameter_added:
