@@ -236,6 +236,18 @@ TEST_F(Peer, ACallThatCrossesOursIsAnsweredFromWhereItWent)
     net::ip("addr del 10.0.0.77/24 dev r\n");
 }
 
+// Whoever lists an address that is asked would learn our tag.
+TEST_F(Peer, ACallFromElsewhereIsNotAnswered)
+{
+    const addresses all = server(3);
+    const packet init = connect_and_hear(server(2))[0];
+    peer->send({all[2], init.from, 0,
+                init_ack{.cookie = false, .listed = {all[0], all[2]}}.chunk(init_chunk)});
+    EXPECT_FALSE(peer->hears(init_ack_chunk, 200));
+    peer->answer(init);
+    EXPECT_TRUE(completes_at(all[0]));
+}
+
 TEST_F(Peer, WhatAnotherOneWantedAuthenticatedIsForgotten)
 {
     const net::sysctl auth("net/sctp/auth_enable", "1"), asconf("net/sctp/addip_enable", "1");
@@ -301,6 +313,40 @@ TEST_F(Peer, DataGoesOnlyWithACookieThatNobodyElseCanTake)
             EXPECT_EQ(peer->next(cookie_echo_chunk).chunks.size(), alone)
                 << "again, perhaps to several addresses";
         EXPECT_EQ(peer->heard[data_chunk], 0);
+    }
+}
+
+// An expired cookie's DATA keeps its TSN, so this association is the last.
+TEST_F(Peer, DataThatWentWithAStaleCookieGoesWithTheNext)
+{
+    const addresses all = server(2);
+    const std::size_t alone = 12;
+    enum { answers, answers_late, refuses };
+    for (const auto then : {answers, answers_late, refuses}) {
+        SCOPED_TRACE(then);
+        open(SOCK_SEQPACKET);
+        ASSERT_EQ(outcome(sendto(socket, all, "once", MSG_DONTWAIT)), "ok");
+        const packet first = inits_to(all)[0];
+        peer->answer(first, {.listed = {all[1]}});
+        packet echo = peer->next(cookie_echo_chunk);
+        ASSERT_GT(echo.chunks.size(), alone);
+        peer->reply(echo, initiate_tag, chunk(error_chunk, stale_cookie));
+        packet init = inits_to({all[0]})[0];
+        if (then == refuses) {
+            peer->reply(init, initiate_tag, chunk(abort_chunk, {}));
+            EXPECT_FALSE(peer->hears(init_chunk, 3000));
+            EXPECT_TRUE(associations(socket).empty());
+            continue;
+        }
+        if (then == answers_late)
+            init = inits_to(all)[0];
+        EXPECT_EQ(init.word(4), first.word(4));
+        EXPECT_EQ(init.word(16), first.word(16));
+        peer->answer(init);
+        echo = peer->next(cookie_echo_chunk);
+        peer->reply(echo, initiate_tag, chunk(cookie_ack_chunk, {}));
+        EXPECT_EQ(echo.chunks.size(), alone) << "there is another one now";
+        EXPECT_EQ(peer->next(data_chunk).word(4), init.word(16));
     }
 }
 
@@ -401,6 +447,40 @@ TEST_F(Peer, WhatIsLeftOfAHostComesBeforeTheNextOne)
             << i << ", of the peer that has sent the ABORT";
 }
 
+TEST_F(Peer, AHostThatListsAnothersAddressesDoesNotSpeakForIt)
+{
+    const addresses all = server(2);
+    for (const bool silent : {false, true}) {
+        SCOPED_TRACE(silent);
+        open();
+        const packet init =
+            connect_and_hear(hosts_of({addresses{all[0]}, addresses{all[1]}}), {all[0]})[0];
+        peer->answer(init, {.listed = {all[1]}});
+        const packet echo = peer->next(cookie_echo_chunk);
+        if (!silent)
+            peer->reply(echo, initiate_tag, chunk(abort_chunk, {}));
+        const packet other = inits_to({all[1]})[0];
+        EXPECT_NE(other.word(4), init.word(4));
+        EXPECT_EQ(paths(socket)[0].state, silent ? BUNDLE_PATH_TIMED_OUT : BUNDLE_PATH_REFUSED);
+        peer->answer(other, {.tag = 77});
+        EXPECT_TRUE(completes_at(all[1], 77));
+    }
+}
+
+TEST_F(Peer, WhatAnswersAPeerIsNotSentToTheNext)
+{
+    const addresses all = server(2);
+    peer->answer(connect_and_hear(all)[0]);
+    auto both = chunk(heartbeat_chunk, parameter(1, std::vector<std::uint8_t>(40)));
+    const auto abort = chunk(abort_chunk, {});
+    both.insert(both.end(), abort.begin(), abort.end());
+    peer->reply(peer->next(cookie_echo_chunk), initiate_tag, both);
+    const packet ack = peer->next(heartbeat_ack_chunk, 200);
+    EXPECT_EQ(ack.to, all[0]);
+    EXPECT_EQ(ack.tag, init_ack{}.tag);
+    inits_to({all[1]});
+}
+
 TEST_F(Peer, AfterAStaleCookieThePeerIsAskedOnceMoreAndThenAllOfThem)
 {
     const addresses all = server(2);
@@ -474,6 +554,19 @@ TEST_F(Peer, EachPeerMayHaveOneStaleCookie)
     goes_stale(connect_and_hear(all)[0]);
     goes_stale(inits_to({all[0]})[0]);
     goes_stale(inits_to({all[1], all[2]})[0]);
+    inits_to({all[1]});
+}
+
+TEST_F(Peer, ItsTimeBetweenThemDoesNotMakeItMore)
+{
+    const addresses all = server(2);
+    const packet first =
+        connect_and_hear(hosts_of({addresses{all[0]}, addresses{all[1]}}), {all[0]})[0];
+    answer_and_fail(first, chunk(error_chunk, stale_cookie));
+    EXPECT_EQ(inits_to({all[0]})[0].word(4), first.word(4));
+    const packet again = inits_to({all[0]})[0];
+    EXPECT_NE(again.word(4), first.word(4)) << "its time is over, and it begins anew";
+    answer_and_fail(again, chunk(error_chunk, stale_cookie));
     inits_to({all[1]});
 }
 

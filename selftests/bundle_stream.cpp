@@ -231,11 +231,13 @@ TEST_F(Stream, AResetBeforeAcceptIsEconnreset)
 TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
 {
     const fd listening = hosts().listener(servers);
-    const auto connect_and_die = [&](const char *text) {
+    const int little = 16384;
+    ASSERT_EQ(set_option(listening, SOL_SOCKET, SO_RCVBUF, little), 0);
+    const auto connect_and_die = [&](const std::string &text) {
         fd client = open_socket();
         EXPECT_EQ(outcome(bind_to(client, clients)), "ok");
         EXPECT_EQ(outcome(connect_to(client, servers)), "ok");
-        EXPECT_EQ(send_all(client, text), static_cast<ssize_t>(std::strlen(text)));
+        EXPECT_EQ(send_all(client, text), static_cast<ssize_t>(text.size()));
         poll(nullptr, 0, 300);
         EXPECT_EQ(set_option(client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
         const mute down(hosts().client, hosts().client);
@@ -251,11 +253,37 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     EXPECT_EQ(outcome(send_all(server, "x")), "EPIPE");
 
     // Before accept(2), nobody has seen the old one.
-    client_port = next_port();
-    clients = two_hosts::client_addrs(client_port);
+    const auto another_client = [&] {
+        client_port = next_port();
+        clients = two_hosts::client_addrs(client_port);
+    };
+    another_client();
     connect_and_die("old");
     connect_and_die("new");
     EXPECT_EQ(received(accept(listening)), "new");
+
+    // Nor when somebody else's message has been received in part.
+    const fd other = open_socket();
+    ASSERT_EQ(outcome(connect_to(other, servers)), "ok");
+    ASSERT_EQ(send_all(other, pattern(60000)), 60000);
+    poll(nullptr, 0, 300);
+    another_client();
+    connect_and_die("old");
+    connect_and_die("new");
+    const fd first = accept(listening), second = accept(listening);
+    EXPECT_EQ(received(second), "new");
+
+    // It may have fewer addresses, and the one that it had been known by is gone.
+    const addresses all = clients;
+    for (const address &left : {all[0], all[1]}) {
+        another_client();
+        connect_and_die("old");
+        clients = {left.with_port(client_port)};
+        connect_and_die("new");
+        const fd last = accept(listening);
+        EXPECT_EQ(peername(last), clients[0]);
+        EXPECT_EQ(received(last), "new");
+    }
 }
 
 // What waits for the answer to a stream's reset (RFC 6525) goes out though the socket is closed

@@ -10,8 +10,9 @@
 namespace sctp {
 
 inline constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2, sack_chunk = 3,
-                              abort_chunk = 6, shutdown_chunk = 7, shutdown_ack_chunk = 8,
-                              error_chunk = 9, cookie_echo_chunk = 10, cookie_ack_chunk = 11,
+                              heartbeat_chunk = 4, heartbeat_ack_chunk = 5, abort_chunk = 6,
+                              shutdown_chunk = 7, shutdown_ack_chunk = 8, error_chunk = 9,
+                              cookie_echo_chunk = 10, cookie_ack_chunk = 11,
                               shutdown_complete_chunk = 14, auth_chunk = 15,
                               forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
 

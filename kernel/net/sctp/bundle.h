@@ -30,6 +30,7 @@ struct sctp_bundle_path {
 	u16 icmp;
 	u8 host;
 	bool due;
+	bool stale;
 };
 
 /**
@@ -43,7 +44,6 @@ struct sctp_bundle_path {
  * @pace:	when the next of the INITs goes out that a limit holds back, in
  *		jiffies; 0 if there is none
  * @next:	the address whose INIT a limit holds back: the next one to send
- * @stale:	how many of the present peer's cookies have expired
  * @ostreams:	how many streams the program asked for, before any peer cut it
  * @instreams:	likewise, inbound
  * @count:	how many addresses were asked for
@@ -60,7 +60,6 @@ struct sctp_bundle_attempt {
 	unsigned long until;
 	unsigned long pace;
 	int next;
-	unsigned int stale;
 	u16 ostreams;
 	u16 instreams;
 	int count;

@@ -130,6 +130,16 @@ static void sctp_bundle_path_fail(const struct sctp_association *asoc,
 	bundle_notify(asoc->base.net, BUNDLE_EVENT_PATH_FAILED, &path->addr, err);
 }
 
+/* Does the address belong to the peer that has answered? It may say so of all of
+ * its host's, but not of another host's.
+ */
+static bool sctp_bundle_peers(const struct sctp_association *asoc,
+			      const struct sctp_bundle_path *path)
+{
+	return path->host == asoc->bundle_attempt->host &&
+	       sctp_assoc_lookup_paddr(asoc, &path->addr);
+}
+
 /* The peer that has answered, and with it all its addresses, likewise. */
 static void sctp_bundle_peer_fail(const struct sctp_association *asoc, int err)
 {
@@ -138,7 +148,7 @@ static void sctp_bundle_peer_fail(const struct sctp_association *asoc, int err)
 
 	for (i = 0; i < attempt->count; i++)
 		if (attempt->path[i].state == BUNDLE_PATH_TRYING &&
-		    sctp_assoc_lookup_paddr(asoc, &attempt->path[i].addr))
+		    sctp_bundle_peers(asoc, &attempt->path[i]))
 			sctp_bundle_path_fail(asoc, &attempt->path[i], err);
 }
 
@@ -164,9 +174,17 @@ bool sctp_bundle_has_others(const struct sctp_association *asoc)
 		return false;
 	for (i = 0; i < attempt->count; i++)
 		if (attempt->path[i].state == BUNDLE_PATH_TRYING &&
-		    !sctp_assoc_lookup_paddr(asoc, &attempt->path[i].addr))
+		    !sctp_bundle_peers(asoc, &attempt->path[i]))
 			return true;
 	return false;
+}
+
+/* Was DATA sent with a COOKIE ECHO? It has its TSNs, and there was nobody else whom
+ * it could have gone to, so this association is the last.
+ */
+static bool sctp_bundle_sent_data(const struct sctp_association *asoc)
+{
+	return asoc->next_tsn != asoc->c.initial_tsn;
 }
 
 /* All addresses have failed: what connect(2) says, as a positive errno. */
@@ -485,7 +503,6 @@ static void sctp_bundle_renew(struct sctp_association *asoc, gfp_t gfp)
 	asoc->timeouts[SCTP_EVENT_TIMEOUT_T1_INIT] = asoc->rto_initial;
 	asoc->timeouts[SCTP_EVENT_TIMEOUT_T1_COOKIE] = asoc->rto_initial;
 
-	attempt->stale = 0;
 	sctp_bundle_forget_peer(asoc);
 	sctp_bundle_set_transports(asoc, gfp);
 	list_for_each_entry(t, &asoc->peer.transport_addr_list, transports)
@@ -567,7 +584,8 @@ void sctp_bundle_cmd_again(struct sctp_cmd_seq *commands,
 	int err;
 
 	/* After a stale cookie its sender knows this tag; the others mustn't. */
-	if (asoc->peer.primary_path->state != SCTP_UNKNOWN)
+	if (asoc->peer.primary_path->state != SCTP_UNKNOWN &&
+	    !sctp_bundle_sent_data(asoc))
 		sctp_bundle_renew(asoc, gfp);
 	asoc->init_err_counter++;
 	*timeout = min(*timeout * 2, asoc->max_init_timeo);
@@ -635,13 +653,16 @@ void sctp_bundle_cmd_next(struct sctp_cmd_seq *commands,
 	if (answered) {
 		if (abort)
 			sctp_bundle_cmd_abort(asoc, gfp);
+		/* What answers this peer mustn't go to the next one. */
+		sctp_outq_uncork(&asoc->outqueue, gfp);
 		sctp_bundle_peer_fail(asoc, ETIMEDOUT);
 	}
 
 	/* A peer that is to be asked once more after a stale cookie is gone, too. */
 	answered = answered || asoc->peer.primary_path->state != SCTP_UNKNOWN;
-	if ((answered && sctp_bundle_trying(attempt, attempt->host)) ||
-	    sctp_bundle_next_host(asoc)) {
+	if (!sctp_bundle_sent_data(asoc) &&
+	    ((answered && sctp_bundle_trying(attempt, attempt->host)) ||
+	     sctp_bundle_next_host(asoc))) {
 		sctp_bundle_renew(asoc, gfp);
 		err = sctp_bundle_try(asoc, gfp);
 	} else {
@@ -772,17 +793,17 @@ void sctp_bundle_established(struct sctp_association *asoc)
 			sctp_bundle_path_state(asoc, &attempt->path[i]);
 }
 
-/* Does what came from @transport tell of @addr? Of all addresses of a peer that has
+/* Does what came from @transport tell of @path? Of all addresses of a peer that has
  * been sent the cookie, it does.
  */
 static bool sctp_bundle_tells_of(const struct sctp_association *asoc,
 				 const struct sctp_transport *transport,
-				 const union sctp_addr *addr)
+				 const struct sctp_bundle_path *path)
 {
 	return transport &&
-	       (sctp_bundle_same_addr(addr, &transport->ipaddr) ||
+	       (sctp_bundle_same_addr(&path->addr, &transport->ipaddr) ||
 		(sctp_state(asoc, COOKIE_ECHOED) &&
-		 sctp_assoc_lookup_paddr(asoc, addr)));
+		 sctp_bundle_peers(asoc, path)));
 }
 
 /* The attempt to set up @asoc has failed with @err, and @transport, if any, is
@@ -804,7 +825,7 @@ void sctp_bundle_failed(const struct sctp_association *asoc,
 		if (path->state != BUNDLE_PATH_TRYING)
 			continue;
 		if (err == ETIMEDOUT ||
-		    sctp_bundle_tells_of(asoc, transport, &path->addr)) {
+		    sctp_bundle_tells_of(asoc, transport, path)) {
 			sctp_bundle_path_fail(asoc, path, err);
 		} else {
 			path->state = BUNDLE_PATH_DROPPED;
@@ -858,8 +879,8 @@ bool sctp_bundle_sf_lost(const struct sctp_association *asoc,
  * @transport:	the address that the news came from, or NULL
  * @commands:	for what is to be done about it
  *
- * The first time, it is asked for a cookie with more time, RFC 9260, section
- * 5.2.6.
+ * Once in the attempt, each address that has won is asked for a cookie with more
+ * time, RFC 9260, section 5.2.6.
  *
  * Return: true if it has had that, and the others have their turn.
  */
@@ -867,8 +888,14 @@ bool sctp_bundle_sf_stale(const struct sctp_association *asoc,
 			  const struct sctp_transport *transport,
 			  struct sctp_cmd_seq *commands)
 {
-	return asoc->bundle_attempt->stale++ &&
-	       sctp_bundle_sf_lost(asoc, transport, ETIMEDOUT, false, commands);
+	struct sctp_bundle_path *path;
+
+	path = sctp_bundle_path(asoc, asoc->peer.primary_path);
+	if (path && !path->stale) {
+		path->stale = true;
+		return false;
+	}
+	return sctp_bundle_sf_lost(asoc, transport, ETIMEDOUT, false, commands);
 }
 
 /**

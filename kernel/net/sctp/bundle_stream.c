@@ -551,6 +551,22 @@ void sctp_bundle_stream_closed(struct sock *sk)
 			   (sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN));
 }
 
+/* Frees what @asoc has in a queue that it shares with others. */
+static void sctp_bundle_purge(struct sk_buff_head *queue,
+			      const struct sctp_association *asoc)
+{
+	struct sctp_ulpevent *event;
+	struct sk_buff *skb, *next;
+
+	skb_queue_walk_safe(queue, skb, next) {
+		event = sctp_skb2event(skb);
+		if (event->asoc == asoc) {
+			__skb_unlink(skb, queue);
+			sctp_ulpevent_free(event);
+		}
+	}
+}
+
 /**
  * sctp_bundle_restarted - the peer has begun anew, RFC 9260, section 5.2.4 A
  * @asoc:	the association, which now is the new one
@@ -560,11 +576,9 @@ void sctp_bundle_stream_closed(struct sock *sk)
  *
  * Context: BH, or socket lock held.
  */
-void sctp_bundle_restarted(const struct sctp_association *asoc)
+void sctp_bundle_restarted(struct sctp_association *asoc)
 {
 	struct sock *sk = asoc->base.sk;
-	struct sctp_ulpevent *event;
-	struct sk_buff *skb, *next;
 
 	if (sctp_bundle_connected(sk)) {
 		WRITE_ONCE(sk->sk_err, ECONNRESET);
@@ -573,13 +587,11 @@ void sctp_bundle_restarted(const struct sctp_association *asoc)
 		sk->sk_state_change(sk);
 		return;
 	}
-	skb_queue_walk_safe(&sk->sk_receive_queue, skb, next) {
-		event = sctp_skb2event(skb);
-		if (event->asoc == asoc) {
-			__skb_unlink(skb, &sk->sk_receive_queue);
-			sctp_ulpevent_free(event);
-		}
-	}
+	sctp_ulpq_flush(&asoc->ulpq);
+	asoc->stream.si->abort_pd(&asoc->ulpq, GFP_ATOMIC);
+	sctp_bundle_purge(&sk->sk_receive_queue, asoc);
+	/* What came while another one's message was delivered in part. */
+	sctp_bundle_purge(&sctp_sk(sk)->pd_lobby, asoc);
 }
 
 int sctp_bundle_set_stream(struct sock *sk, bool on)
