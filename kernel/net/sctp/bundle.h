@@ -21,6 +21,7 @@ static_assert(sizeof(union bundle_member) == sizeof(union sctp_addr));
  * @icmp:	the errno of an ICMP message that waits for the socket lock
  * @host:	the host that it belongs to, counted from 0
  * @due:	its INIT of this round hasn't been sent yet
+ * @stale:	its cookie has been stale once
  */
 struct sctp_bundle_path {
 	union sctp_addr addr;

@@ -179,14 +179,6 @@ bool sctp_bundle_has_others(const struct sctp_association *asoc)
 	return false;
 }
 
-/* Was DATA sent with a COOKIE ECHO? It has its TSNs, and there was nobody else whom
- * it could have gone to, so this association is the last.
- */
-static bool sctp_bundle_sent_data(const struct sctp_association *asoc)
-{
-	return asoc->next_tsn != asoc->c.initial_tsn;
-}
-
 /* All addresses have failed: what connect(2) says, as a positive errno. */
 static int sctp_bundle_reason(const struct sctp_bundle_attempt *attempt)
 {
@@ -584,8 +576,7 @@ void sctp_bundle_cmd_again(struct sctp_cmd_seq *commands,
 	int err;
 
 	/* After a stale cookie its sender knows this tag; the others mustn't. */
-	if (asoc->peer.primary_path->state != SCTP_UNKNOWN &&
-	    !sctp_bundle_sent_data(asoc))
+	if (asoc->peer.primary_path->state != SCTP_UNKNOWN)
 		sctp_bundle_renew(asoc, gfp);
 	asoc->init_err_counter++;
 	*timeout = min(*timeout * 2, asoc->max_init_timeo);
@@ -660,9 +651,8 @@ void sctp_bundle_cmd_next(struct sctp_cmd_seq *commands,
 
 	/* A peer that is to be asked once more after a stale cookie is gone, too. */
 	answered = answered || asoc->peer.primary_path->state != SCTP_UNKNOWN;
-	if (!sctp_bundle_sent_data(asoc) &&
-	    ((answered && sctp_bundle_trying(attempt, attempt->host)) ||
-	     sctp_bundle_next_host(asoc))) {
+	if ((answered && sctp_bundle_trying(attempt, attempt->host)) ||
+	    sctp_bundle_next_host(asoc)) {
 		sctp_bundle_renew(asoc, gfp);
 		err = sctp_bundle_try(asoc, gfp);
 	} else {

@@ -589,6 +589,8 @@ void sctp_bundle_restarted(struct sctp_association *asoc)
 	}
 	sctp_ulpq_flush(&asoc->ulpq);
 	asoc->stream.si->abort_pd(&asoc->ulpq, GFP_ATOMIC);
+	/* What was skipped was the former's. */
+	sctp_stream_clear(&asoc->stream);
 	sctp_bundle_purge(&sk->sk_receive_queue, asoc);
 	/* What came while another one's message was delivered in part. */
 	sctp_bundle_purge(&sctp_sk(sk)->pd_lobby, asoc);
