@@ -149,15 +149,16 @@ class Race : public Stream {
         char room[3000];
         sockaddr_storage name;
         socklen_t length = sizeof(name);
-        ::recvfrom(s, room, static_cast<std::size_t>(1 + chance(random, sizeof(room))),
+        ::recvfrom(s, room, 1 + static_cast<std::size_t>(chance(random, sizeof(room))),
                    flags[chance(random, std::size(flags))], reinterpret_cast<sockaddr *>(&name),
                    &length);
     }
     static void send_some(int s, std::mt19937 &random)
     {
         static const std::string text = pattern(200000);
-        const std::size_t n = static_cast<std::size_t>(
-            1 + chance(random, chance(random, 10) ? 2000 : static_cast<int>(text.size())));
+        const std::size_t n =
+            1 + static_cast<std::size_t>(
+                    chance(random, chance(random, 10) ? 2000 : static_cast<int>(text.size())));
         ::send(s, text.data(), n, MSG_NOSIGNAL | (chance(random, 2) ? MSG_DONTWAIT : 0));
     }
 
