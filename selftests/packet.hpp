@@ -14,6 +14,7 @@ inline constexpr std::uint8_t data_chunk = 0, init_chunk = 1, init_ack_chunk = 2
                               shutdown_chunk = 7, shutdown_ack_chunk = 8, error_chunk = 9,
                               cookie_echo_chunk = 10, cookie_ack_chunk = 11,
                               shutdown_complete_chunk = 14, auth_chunk = 15,
+                              asconf_ack_chunk = 0x80, reconf_chunk = 0x82,
                               forward_tsn_chunk = 0xc0, asconf_chunk = 0xc1;
 
 // CRC32c, RFC 9260, appendix A.

@@ -8,7 +8,6 @@
 #include "choices.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include <netinet/ip.h>
 
@@ -62,21 +61,13 @@ struct datagram {
     // Is there an INIT, INIT ACK or another that consists of parameters?
     [[nodiscard]] bool has_parameters() const
     {
-        return std::ranges::any_of(chunks(), [&](const part &one) {
-            return std::ranges::count(
-                       std::array<std::uint8_t, 7>{sctp::init_chunk, sctp::init_ack_chunk,
-                                                   sctp::asconf_chunk, 0x80, 0x82,
-                                                   sctp::abort_chunk, sctp::error_chunk},
-                       all[one.at]) != 0;
-        });
+        return std::ranges::any_of(chunks(),
+                                   [&](const part &one) { return fixed_part(all[one.at]) != 0; });
     }
-    // The parameters of an INIT, INIT ACK or ASCONF.
+    // The parameters of such a chunk, or what looks like some in another.
     [[nodiscard]] std::vector<part> parameters(const part &chunk) const
     {
-        const std::uint8_t type = all[chunk.at];
-        const std::size_t fixed = type == sctp::init_chunk || type == sctp::init_ack_chunk ? 20
-                                  : type == sctp::asconf_chunk || type == 0x80             ? 8
-                                                                                           : 4;
+        const std::size_t fixed = std::max<std::size_t>(fixed_part(all[chunk.at]), 4);
         return parts(chunk.at + fixed, std::min(chunk.at + chunk.length, all.size()));
     }
 
@@ -120,6 +111,25 @@ struct datagram {
     }
 
   private:
+    // What comes before the parameters of a chunk of this type; 0 if it has none.
+    static std::size_t fixed_part(std::uint8_t type)
+    {
+        switch (type) {
+        case sctp::init_chunk:
+        case sctp::init_ack_chunk:
+            return 20;
+        case sctp::asconf_chunk:
+        case sctp::asconf_ack_chunk:
+            return 8;
+        case sctp::reconf_chunk:
+        case sctp::abort_chunk:
+        case sctp::error_chunk:
+            return 4;
+        default:
+            return 0;
+        }
+    }
+
     [[nodiscard]] std::vector<part> parts(std::size_t at, std::size_t end) const
     {
         std::vector<part> result;
@@ -190,8 +200,8 @@ inline octets any_chunk(choices &c)
                                                       sctp::shutdown_complete_chunk,
                                                       sctp::auth_chunk,
                                                       0x40,
-                                                      0x80,
-                                                      0x82,
+                                                      sctp::asconf_ack_chunk,
+                                                      sctp::reconf_chunk,
                                                       sctp::forward_tsn_chunk,
                                                       sctp::asconf_chunk,
                                                       0xc2,
@@ -215,9 +225,11 @@ inline octets any_chunk(choices &c)
             value = sctp::parameter(1 + c.below(13), some_octets(c, 12));
         break;
     case sctp::asconf_chunk:
-    case 0x80:
-    case 0x82:
-        sctp::put32(value, c.number());
+    case sctp::asconf_ack_chunk:
+    case sctp::reconf_chunk:
+        sctp::put32(value, c.number()); // the serial number
+        if (type == sctp::reconf_chunk)
+            value.clear();
         for (std::uint32_t n = 1 + c.below(2); n > 0; n--) {
             const octets one = any_parameter(c);
             value.insert(value.end(), one.begin(), one.end());
