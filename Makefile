@@ -91,7 +91,7 @@ check: deps ## all tests
 	@tools/check
 
 .PHONY: check-long
-check-long: kernel kernel-debug kernel-race selftests ## what takes too long for make check: faults, loads, races, a soak
+check-long: kernel kernel-debug kernel-race glibc selftests ## what takes too long for make check: faults, loads, races, a soak
 	@tools/check long
 
 .PHONY: fuzz
@@ -104,7 +104,7 @@ coverage: kernel-coverage glibc selftests ## which of our lines in the kernel th
 	@tools/coverage
 
 .PHONY: check-stock
-check-stock: kernel-stock selftests ## the tests of SCTP and of the guest on Debian's own kernel
+check-stock: kernel-stock glibc selftests ## the tests of SCTP and of the guest on Debian's own kernel
 	@tools/check stock
 
 .PHONY: check-series

@@ -432,14 +432,28 @@ TEST_F(Setup, AllHostsSilentIsEtimedout)
 {
     const dead silent(hosts(), server(2)), also(hosts(), other(2));
     const socket_address all = hosts_of({server(2), other(2)});
+    const long before = counted("BundleParallelInits");
     const auto got = timed_connect(all);
     EXPECT_EQ(got.result, "ETIMEDOUT");
     EXPECT_NEAR(got.seconds, 4.0, 0.1);
+    EXPECT_EQ(counted("BundleParallelInits") - before, 2 * (4 + 3) - 1)
+        << "turns at 0, 0.5, 1.5 and 3.5 s, and at 0.25, 1 and 2.5 s";
     const filter rejecting(hosts().router, hosts().client,
                            rejected(server(1)[0], "host-unreachable"));
     const auto limited = timed_connect(all, socket_with_attempts(1));
     EXPECT_EQ(limited.result, "ETIMEDOUT") << "that one is unreachable counts less";
     EXPECT_NEAR(limited.seconds, 2 * (0.25 + 0.5), 0.1) << "by the rounds that the program wants";
+}
+
+TEST_F(Setup, TheOnlySilentHostLeftIsAskedFiveTimes)
+{
+    const dead silent(hosts(), server(3));
+    const long before = counted("BundleParallelInits");
+    const auto got = timed_connect(hosts_of({server(3), other(1)}));
+    EXPECT_EQ(got.result, "ETIMEDOUT");
+    EXPECT_NEAR(got.seconds, 4.0, 0.1);
+    EXPECT_EQ(counted("BundleParallelInits") - before, 3 * 5 + 1 - 1)
+        << "the other host after 0.25 s, and again 0.5, 1 and 2 s after that";
 }
 
 // --- Limits --------------------------------------------------------------------------------------
