@@ -226,15 +226,16 @@ inline octets any_chunk(choices &c)
         break;
     case sctp::asconf_chunk:
     case sctp::asconf_ack_chunk:
-    case sctp::reconf_chunk:
-        sctp::put32(value, c.number()); // the serial number
-        if (type == sctp::reconf_chunk)
-            value.clear();
+    case sctp::reconf_chunk: {
+        const std::uint32_t serial = c.number();
+        if (type != sctp::reconf_chunk) // which has none
+            sctp::put32(value, serial);
         for (std::uint32_t n = 1 + c.below(2); n > 0; n--) {
             const octets one = any_parameter(c);
             value.insert(value.end(), one.begin(), one.end());
         }
         break;
+    }
     default:
         value = some_octets(c, 60);
         break;

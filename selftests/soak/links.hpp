@@ -55,17 +55,7 @@ class links {
 
     static void set_link(const one_link &p, bool up)
     {
-        const sctp::fd any(::socket(AF_UNIX, SOCK_DGRAM, 0));
-        ifreq request{};
-        std::strncpy(request.ifr_name, p.link.c_str(), IFNAMSIZ - 1);
-        if (::ioctl(any, SIOCGIFFLAGS, &request) < 0)
-            net::fail(p.link);
-        if (up)
-            request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-        else
-            request.ifr_flags = static_cast<short>(request.ifr_flags & ~IFF_UP);
-        if (::ioctl(any, SIOCSIFFLAGS, &request) < 0)
-            net::fail(p.link);
+        net::ip("link set " + p.link + (up ? " up\n" : " down\n"));
     }
     // The server has a table that drops what comes from the set's interfaces.
     void drop(one_link &p, bool on)
