@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Copies a kernel's log without the titles of those KCSAN reports that the stock
+# kernel has, too, and that are therefore not for a test of ours to judge:
+#   - neither access is by net/sctp, net/bundle or net/core/bundle.c, nor by what
+#     these have called. What an interrupt has interrupted takes no part in its
+#     access, nor do locks that are held;
+#   - race.known, which is given first, has the title.
+# A report that is cut short counts.
+#   awk -f qemu/races.awk qemu/race.known dmesg
+
+# Ends a report, if there is one.
+function judge(drop) {
+	if (title != "" && !drop)
+		print title
+	if (title != "")
+		printf "%s", report
+	title = report = ""
+	ours = listed = stack = 0
+}
+
+FNR == NR {
+	if (!/^(#|$)/)
+		known[$0]
+	next
+}
+{
+	text = $0
+	sub(/\r$/, "", text)
+	sub(/^\[ *[0-9]+\.[0-9]+\] /, "", text)
+}
+text ~ /^BUG: KCSAN: / {
+	judge(0)
+	title = $0
+	for (pattern in known)
+		if (text ~ pattern)
+			listed = 1
+	next
+}
+title == "" {
+	print
+	next
+}
+{
+	report = report $0 "\n"
+}
+text ~ / by (task [0-9]+|interrupt) on cpu [0-9]+:$/ {
+	stack = 1
+}
+text == "" || text ~ /^ asm_(sysvec|common_interrupt)/ {
+	stack = 0
+}
+stack && text ~ /^ (bundle_|sk_takes_bundle|.* \[(sctp|bundle)\]$)/ {
+	ours = 1
+}
+text ~ /^====/ {
+	judge(listed || !ours)
+}
+END {
+	judge(0)
+}
