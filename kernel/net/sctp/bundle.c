@@ -317,7 +317,7 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 
 	pending = sp->bundle_connecting;
 	sp->bundle_connecting = 0;
-	if (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING))
+	if (sctp_bundle_connected(sk))
 		return pending ? 0 : -EISCONN;
 	if (sctp_style(sk, TCP) && sctp_sstate(sk, LISTENING))
 		return -EISCONN;
@@ -416,8 +416,7 @@ int sctp_bundle_sendmsg(struct sock *sk, union sctp_addr *addrs, u64 hosts,
 
 	if (sflags & (SCTP_EOF | SCTP_ABORT))
 		return -EINVAL;
-	if (sctp_style(sk, TCP) &&
-	    (sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING)))
+	if (sctp_style(sk, TCP) && sctp_bundle_connected(sk))
 		return -EADDRNOTAVAIL;
 
 	return sctp_bundle_new_asoc(ep, SCTP_SENDMSG_CONNECT, addrs, hosts,

@@ -67,6 +67,15 @@ struct sctp_bundle_attempt {
 	struct sctp_bundle_path path[] __counted_by(count);
 };
 
+/* Is it an association's own? Before accept(2), an association has the listening
+ * one, or one that was, as listen(2) with a backlog of 0 ends that; see
+ * sctp_sock_migrate().
+ */
+static inline bool sctp_bundle_connected(const struct sock *sk)
+{
+	return sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING);
+}
+
 bool sctp_bundle_same_addr(const union sctp_addr *a, const union sctp_addr *b);
 enum sctp_scope sctp_bundle_addr_scope(const union sctp_addr *addr);
 
@@ -86,6 +95,14 @@ void sctp_bundle_attempt_start(struct sctp_association *asoc,
 enum bundle_path_state
 sctp_bundle_path_state(const struct sctp_association *asoc,
 		       const struct sctp_bundle_path *path);
+struct sctp_bundle_path *
+sctp_bundle_path(const struct sctp_association *asoc,
+		 const struct sctp_transport *transport);
+void sctp_bundle_path_fail(const struct sctp_association *asoc,
+			   struct sctp_bundle_path *path, int err);
+void sctp_bundle_peer_fail(const struct sctp_association *asoc, int err);
+bool sctp_bundle_trying(const struct sctp_bundle_attempt *attempt, int host);
+int sctp_bundle_reason(const struct sctp_bundle_attempt *attempt);
 
 int sctp_bundle_stream_sendmsg(struct socket *sock, struct msghdr *msg,
 			       size_t len);

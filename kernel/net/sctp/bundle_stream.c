@@ -20,14 +20,6 @@
 
 #define SCTP_BUNDLE_MAX_MSG	65536
 
-/* Is it the association's own? Before accept(2), it's the listening one, or was,
- * as listen(2) with a backlog of 0 ends that; see sctp_sock_migrate().
- */
-static bool sctp_bundle_connected(const struct sock *sk)
-{
-	return sctp_sstate(sk, ESTABLISHED) || sctp_sstate(sk, CLOSING);
-}
-
 /* In bytes; longer ones are cut. A send buffer holds two at least. */
 static size_t sctp_bundle_max_msg(const struct sock *sk)
 {
