@@ -3,8 +3,8 @@
 # Copies a kernel's log without the titles of those KCSAN reports that the stock
 # kernel has, too, and that are therefore not for a test of ours to judge:
 #   - neither access is by net/sctp, net/bundle or net/core/bundle.c, nor by what
-#     these have called. What an interrupt has interrupted takes no part in its
-#     access, nor do locks that are held;
+#     these have called. What an interrupt or softirq has come in the midst of takes
+#     no part in its access, nor do locks that are held;
 #   - race.known, which is given first, has the title.
 # A report that is cut short counts.
 #   awk -f qemu/races.awk qemu/race.known dmesg
@@ -47,7 +47,7 @@ title == "" {
 text ~ / by (task [0-9]+|interrupt) on cpu [0-9]+:$/ {
 	stack = 1
 }
-text == "" || text ~ /^ asm_(sysvec|common_interrupt)/ {
+text == "" || text ~ /^ (handle_softirqs|asm_sysvec|asm_common_interrupt)/ {
 	stack = 0
 }
 stack && text ~ /^ (bundle_|sk_takes_bundle|.* \[(sctp|bundle)\]$)/ {
