@@ -2,9 +2,11 @@
 #
 # Copies a kernel's log without the titles of those KCSAN reports that the stock
 # kernel has, too, and that are therefore not for a test of ours to judge:
-#   - neither access is by net/sctp, net/bundle or net/core/bundle.c, nor by what
-#     these have called. What an interrupt or softirq has come in the midst of takes
-#     no part in its access, nor do locks that are held;
+#   - neither access is by a function of net/sctp, net/bundle or net/core/bundle.c;
+#     and if one is by what these have called, the other neither is nor comes from
+#     a call on a socket: timers, work queues and the like look after their own.
+#     What an interrupt or softirq has come in the midst of takes no part in its
+#     access, nor do locks that are held;
 #   - race.known, which is given first, has the title.
 # A report that is cut short counts.
 #   awk -f qemu/races.awk qemu/race.known dmesg
@@ -16,7 +18,7 @@ function judge(drop) {
 	if (title != "")
 		printf "%s", report
 	title = report = ""
-	ours = listed = stack = 0
+	listed = accesses = depth = own = ours = near = 0
 }
 
 FNR == NR {
@@ -45,16 +47,30 @@ title == "" {
 	report = report $0 "\n"
 }
 text ~ / by (task [0-9]+|interrupt) on cpu [0-9]+:$/ {
-	stack = 1
+	accesses++
+	depth = 1
+	here = 0
+	next
 }
 text == "" || text ~ /^ (handle_softirqs|asm_sysvec|asm_common_interrupt)/ {
-	stack = 0
-}
-stack && text ~ /^ (bundle_|sk_takes_bundle|.* \[(sctp|bundle)\]$)/ {
-	ours = 1
+	depth = 0
 }
 text ~ /^====/ {
-	judge(listed || !ours)
+	judge(listed || !(own || (ours && near == accesses)))
+}
+!depth {
+	next
+}
+text ~ /^ (bundle_|sk_takes_bundle|.* \[(sctp|bundle)\]$)/ {
+	own += depth == 1
+	ours++
+	near += !here++
+}
+text ~ /^ (__sys|inet6?|sk|sock)_/ {
+	near += !here++
+}
+{
+	depth++
 }
 END {
 	judge(0)
