@@ -18,7 +18,8 @@ function judge(drop) {
 	if (title != "")
 		printf "%s", report
 	title = report = ""
-	listed = accesses = depth = own = ours = near = 0
+	listed = accesses = depth = own = ours = 0
+	delete near
 }
 
 FNR == NR {
@@ -49,25 +50,25 @@ title == "" {
 text ~ / by (task [0-9]+|interrupt) on cpu [0-9]+:$/ {
 	accesses++
 	depth = 1
-	here = 0
 	next
 }
 text == "" || text ~ /^ (handle_softirqs|asm_sysvec|asm_common_interrupt)/ {
 	depth = 0
 }
 text ~ /^====/ {
-	judge(listed || !(own || (ours && near == accesses)))
+	judge(listed || !(own || (ours && length(near) == accesses)))
 }
 !depth {
 	next
 }
 text ~ /^ (bundle_|sk_takes_bundle|.* \[(sctp|bundle)\]$)/ {
-	own += depth == 1
-	ours++
-	near += !here++
+	if (depth == 1)
+		own = 1
+	ours = 1
+	near[accesses]
 }
 text ~ /^ (__sys|inet6?|sk|sock)_/ {
-	near += !here++
+	near[accesses]
 }
 {
 	depth++
