@@ -497,8 +497,9 @@ TEST_F(Setup, TheRateHoldsForAThousandSockets)
     }
     while (now() < start + 2)
         poll(nullptr, 0, 10);
-    const double seconds = now() - start;
+    // Counted first: what goes out while the counters are read has its time, too.
     const auto sent = static_cast<double>(counted("BundleParallelInits") - before);
+    const double seconds = now() - start;
     EXPECT_LE(sent, 1000 * (seconds + 0.1));
     EXPECT_GE(sent, 1000 * (seconds - 0.1));
 }
