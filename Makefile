@@ -95,9 +95,11 @@ check-long: kernel kernel-debug kernel-race glibc selftests ## what takes too lo
 	@tools/check long
 
 .PHONY: fuzz
-fuzz: kernel-debug selftests ## system calls and packets at random, each for TIME=600 seconds of the guest's clock
-	@tools/fuzz calls --time=$(or $(TIME),600)
-	@tools/fuzz wire --time=$(or $(TIME),600)
+fuzz: fuzz-calls fuzz-wire ## system calls and packets at random, each for TIME=600 seconds of the guest's clock
+
+.PHONY: fuzz-calls fuzz-wire
+fuzz-calls fuzz-wire: fuzz-%: kernel-debug selftests
+	@tools/fuzz $* --time=$(or $(TIME),600)
 
 .PHONY: coverage
 coverage: kernel-coverage glibc selftests ## which of our lines in the kernel the tests reach
