@@ -99,7 +99,8 @@ fuzz: fuzz-calls fuzz-wire ## system calls and packets at random, each for TIME=
 
 .PHONY: fuzz-calls fuzz-wire
 fuzz-calls fuzz-wire: fuzz-%: kernel-debug selftests
-	@tools/fuzz $* --time=$(or $(TIME),600)
+	@$(step) $@ tools/fuzz $* --time=$(or $(TIME),600)
+	@grep ': totals: ' build/log/$@.log
 
 .PHONY: coverage
 coverage: kernel-coverage glibc selftests ## which of our lines in the kernel the tests reach
