@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 // The end of a byte stream: one direction closed, by bundle sockets, other peers and hostile ones.
+#include "connect.hpp"
 #include "stream.hpp"
 
 #include <thread>
@@ -226,6 +227,27 @@ TEST_F(HalfClose, WhoWaitsForRoomToSendLearnsOfShutdown)
     EXPECT_EQ(net::wait_for(c.client, POLLOUT), POLLOUT);
 }
 
+TEST_F(HalfClose, WhoSleepsUntilThereIsRoomIsWokenByShutdown)
+{
+    for (const int how : {SHUT_WR, SHUT_RDWR}) {
+        const ends c = how == SHUT_WR ? connected(AF_BUNDLE, AF_INET) : connected();
+        ASSERT_EQ(set_option(c.client, SOL_SOCKET, SO_SNDTIMEO, timeval{20, 0}), 0);
+        const std::string data(16 << 20, 'x');
+        std::string result;
+        std::thread writer([&] {
+            while (send_all(c.client, data) > 0)
+                ;
+            result = outcome(-1);
+        });
+        poll(nullptr, 0, 1000);
+        ASSERT_EQ(outcome(::shutdown(c.client, how)), "ok");
+        writer.join();
+        EXPECT_EQ(result, "EPIPE") << how;
+        port = next_port();
+        servers = two_hosts::server_addrs(port);
+    }
+}
+
 TEST_F(HalfClose, WhoClosesBothDirectionsEndsTheAssociation)
 {
     const ends c = connected();
@@ -326,6 +348,26 @@ TEST_F(HostileStream, AMarkThatIsNoneEndsTheAssociation)
         port = next_port();
         servers = two_hosts::server_addrs(port);
     }
+}
+
+TEST_F(HostileStream, AMarkWithALaterOneThereAlreadyEndsTheAssociation)
+{
+    const ends c = hostile();
+    ASSERT_EQ(set_option(c.client, IPPROTO_SCTP, SCTP_NODELAY, 1), 0);
+    ASSERT_EQ(set_primary(c.client, servers[1]), 0);
+    const auto confirmed = [&] {
+        return status_of(c.client).sstat_primary.spinfo_state == SCTP_ACTIVE;
+    };
+    ASSERT_TRUE(net::eventually(confirmed, 60000));
+    ASSERT_EQ(set_primary(c.client, servers[0]), 0);
+    const netem late("delay 500ms", {"v1"});
+    ASSERT_EQ(mark(c.client), 1);
+    ASSERT_EQ(set_primary(c.client, servers[1]), 0);
+    ASSERT_EQ(sctp_sendmsg(c.client, "more", 4, nullptr, 0, 0, SCTP_UNORDERED, 0, 0, 0), 4);
+    EXPECT_EQ(received(c.server), "more") << "the first path is the slower one";
+    EXPECT_EQ(received(c.server), "error: ECONNABORTED");
+    EXPECT_EQ(received(c.client), "error: ECONNRESET");
+    EXPECT_TRUE(nothing_left());
 }
 
 TEST_F(HostileStream, AMarkOfAnotherKindOfPeerIsData)

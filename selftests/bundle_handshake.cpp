@@ -60,6 +60,27 @@ class Handshake : public Setup {
                 setting(hosts().other, hosts().client, name, value)};
     }
 
+    // A message waits for room then, after its association has been made, and isn't woken by more
+    // room before that one has begun. The receiver doesn't read.
+    static void leave_no_room(int socket, const addresses &to)
+    {
+        set_option(socket, SOL_SOCKET, SO_SNDBUF, little_room);
+        const std::string some(1000, 'x');
+        if (sendto(socket, to, some) < 0)
+            net::fail("the first message");
+        while (net::eventually([&] { return sendto(socket, to, some, MSG_DONTWAIT) > 0; }, 1000))
+            ;
+    }
+    static constexpr int little_room = 65536;
+
+    // How many associations have a transport to an address.
+    [[nodiscard]] static long count_of_transports(const address &a)
+    {
+        std::istringstream lines(net::slurp("/proc/thread-self/net/sctp/remaddr"));
+        const std::vector<std::string> words{std::istream_iterator<std::string>(lines), {}};
+        return std::count(words.begin(), words.end(), a.to_string());
+    }
+
     // The text of the next message that comes to a listening socket, of either style.
     [[nodiscard]] std::string heard(int listening, int milliseconds = 10000) const
     {
@@ -388,18 +409,13 @@ TEST_F(Handshake, TwoMessagesCanBeTheFirst)
                         "meta l4proto sctp sctp chunk init exists drop"};
     const fd listening = listener(hosts().server, good(), SOCK_SEQPACKET),
              socket = open_socket(SOCK_SEQPACKET);
-    const int room = 65536, window = 16384;
     sctp_initmsg twice{};
     twice.sinit_max_attempts = 2;
-    ASSERT_EQ(set_option(listening, SOL_SOCKET, SO_RCVBUF, window), 0);
-    ASSERT_EQ(set_option(socket, SOL_SOCKET, SO_SNDBUF, room), 0);
+    ASSERT_EQ(set_option(listening, SOL_SOCKET, SO_RCVBUF, 16384), 0);
     ASSERT_EQ(set_option(socket, IPPROTO_SCTP, SCTP_INITMSG, twice), 0);
     interleave(socket);
-    const std::string some(1000, 'x'), more(100000, 'x');
-    ASSERT_EQ(sendto(socket, good(), some), 1000);
-    while (net::eventually(
-        [&] { return sendto(socket, good(), some, MSG_DONTWAIT | MSG_NOSIGNAL) > 0; }, 1000))
-        ;
+    const std::string more(100000, 'x');
+    leave_no_room(socket, good());
 
     std::string first, second;
     std::atomic<int> attempts = 0;
@@ -431,6 +447,115 @@ TEST_F(Handshake, TwoMessagesCanBeTheFirst)
     EXPECT_EQ(second, "ESRCH");
     EXPECT_EQ(associations(socket).size(), 1U);
     EXPECT_EQ(outcome(sendto(socket, good(), "x")), "ok");
+}
+
+TEST_F(Handshake, AMessageThatBeginsAnothersAssociationDoesNotKeepItsPath)
+{
+    const addresses none = addrs({"10.9.0.1"}, port);
+    const fd full = listener(hosts().server, good(), SOCK_SEQPACKET),
+             listening = listener(hosts().other, bad(), SOCK_SEQPACKET),
+             socket = open_socket(SOCK_SEQPACKET);
+    leave_no_room(socket, good());
+    net::ip("route add unreachable 10.9.0.0/16\n");
+    std::thread waits([&] {
+        EXPECT_EQ(outcome(sendto(socket, hosts_of({none, bad()}), "first")), "ok");
+    });
+    poll(nullptr, 0, 200);
+    ASSERT_EQ(set_option(socket, SOL_SOCKET, SO_SNDBUF, 2 * little_room), 0);
+    sctp_sndinfo info{};
+    info.snd_flags = SCTP_ADDR_OVER;
+    EXPECT_EQ(outcome(send_with(socket, {none[0]}, SCTP_SNDINFO, info, "second")), "ok");
+    EXPECT_EQ(heard(listening), "second");
+    EXPECT_EQ(heard(listening), "first");
+    waits.join();
+    net::ip("route del unreachable 10.9.0.0/16\n");
+}
+
+TEST_F(Handshake, AnAssociationThatAnotherMessageCantBeginIsGivenUp)
+{
+    const addresses none = addrs({"10.9.0.1", "10.9.0.2"}, port);
+    const fd full = listener(hosts().server, good(), SOCK_SEQPACKET);
+    net::ip("route add unreachable 10.9.0.0/16\n");
+    for (const int family : {AF_INET, AF_BUNDLE}) {
+        const fd socket = open_socket(SOCK_SEQPACKET, family);
+        ASSERT_EQ(set_option(socket, SOL_SOCKET, SO_SNDTIMEO, timeval{20, 0}), 0);
+        leave_no_room(socket, good());
+        std::thread waits([&] { EXPECT_EQ(outcome(sendto(socket, none)), "ESRCH") << family; });
+        poll(nullptr, 0, 200);
+        EXPECT_EQ(set_option(socket, SOL_SOCKET, SO_SNDBUF, 2 * little_room), 0);
+        EXPECT_EQ(outcome(sendto(socket, none)), "ENETUNREACH") << family;
+        waits.join();
+        EXPECT_EQ(associations(socket).size(), 1U) << family;
+    }
+    net::ip("route del unreachable 10.9.0.0/16\n");
+}
+
+TEST_F(Handshake, WhoWaitsWithAnotherMessageLearnsThatItsAssociationIsGone)
+{
+    struct sigaction noted {
+    }, before{};
+    noted.sa_handler = [](int) {};
+    ASSERT_EQ(sigaction(SIGUSR1, &noted, &before), 0);
+    const fd full = listener(hosts().server, good(), SOCK_SEQPACKET),
+             listening = listener(hosts().other, bad(), SOCK_SEQPACKET),
+             socket = open_socket(SOCK_SEQPACKET);
+    ASSERT_EQ(set_option(socket, SOL_SOCKET, SO_SNDTIMEO, timeval{20, 0}), 0);
+    leave_no_room(socket, good());
+    std::thread makes([&] { EXPECT_EQ(outcome(sendto(socket, bad())), "EINTR"); });
+    poll(nullptr, 0, 200);
+    EXPECT_EQ(outcome(connect_to(socket, bad())), "EALREADY") << "it may never begin";
+    std::thread waits([&] { EXPECT_EQ(outcome(sendto(socket, bad())), "ESRCH"); });
+    poll(nullptr, 0, 200);
+    pthread_kill(makes.native_handle(), SIGUSR1);
+    makes.join();
+    waits.join();
+    sigaction(SIGUSR1, &before, nullptr);
+    EXPECT_EQ(outcome(connect_to(socket, bad())), "ok");
+}
+
+TEST_F(Handshake, AnAttemptDoesNotTakeTheAddressesOfAPeeledOffSocket)
+{
+    const fd listening = listener(hosts().other, bad(), SOCK_SEQPACKET),
+             socket = open_socket(SOCK_SEQPACKET);
+    const dead silent(hosts(), good());
+    nonblocking(socket);
+    ASSERT_EQ(outcome(connect_to(socket, hosts_of({good(), bad()}))), "EINPROGRESS");
+    std::array<std::byte, 28> to{}; // a bundle would be the attempt's
+    const auto length = static_cast<socklen_t>(bad()[0].store(to));
+    ASSERT_EQ(::sendto(socket, "first", 5, 0, as_sockaddr(to.data()), length), 5);
+    EXPECT_EQ(heard(listening), "first");
+    for (const sctp_assoc_t id : associations(socket)) {
+        if (id == 0)
+            continue; // nobody has answered it
+        const fd peeled = peeled_off(socket, id);
+        ASSERT_EQ(set_option(peeled, IPPROTO_SCTP, SCTP_NODELAY, 1), 0);
+        for (int i = 0; i < 20; i++, poll(nullptr, 0, 50)) {
+            EXPECT_EQ(count_of_transports(bad()[0]), 1) << i;
+            ASSERT_EQ(outcome(send(peeled, "more", 4, MSG_DONTWAIT)), "ok") << i;
+            ASSERT_EQ(heard(listening, 100), "more") << i;
+        }
+    }
+    EXPECT_TRUE(net::eventually([&] { return associations(socket).empty(); }));
+}
+
+TEST_F(Handshake, ASocketPeeledOffMeanwhileHasTheNameOfWhomItGot)
+{
+    const filter deaf = bad_is_deaf();
+    const fd unlucky = listener(hosts().other, bad(), SOCK_SEQPACKET),
+             socket = open_socket(SOCK_SEQPACKET);
+    fd listening = listener(hosts().server, good(), SOCK_SEQPACKET);
+    nonblocking(socket);
+    ASSERT_EQ(outcome(connect_to(socket, hosts_of({bad(), good()}))), "EINPROGRESS");
+    sctp_assoc_t id = 0;
+    ASSERT_TRUE(net::eventually([&] { return (id = associations(socket).at(0)) != 0; }));
+    const fd peeled = peeled_off(socket, id);
+    EXPECT_EQ(peername(peeled), bad()[0]);
+    ASSERT_EQ(outcome(send(peeled, "x", 1, 0)), "ok");
+    EXPECT_EQ(heard(listening), "x");
+    EXPECT_EQ(peername(peeled), good()[0]);
+    listening.reset();
+    ASSERT_TRUE(associations_become(0, hosts().client));
+    EXPECT_EQ(peername(peeled), good()[0]);
 }
 
 // --- Calls that cross ----------------------------------------------------------------------------

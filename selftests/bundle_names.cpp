@@ -12,16 +12,6 @@ namespace {
 
 using namespace sctp;
 
-// The peer's address that data goes to from now on.
-int set_primary(int s, const address &to)
-{
-    sockaddr_storage name{};
-    to.store(std::as_writable_bytes(std::span(&name, 1)));
-    sctp_prim primary{};
-    primary.ssp_addr = name;
-    return set_option(s, IPPROTO_SCTP, SCTP_PRIMARY_ADDR, primary);
-}
-
 // Makes a socket give up on an address, at set-up, after a tenth of a second instead of three.
 void hurry(int s, std::uint16_t attempts)
 {

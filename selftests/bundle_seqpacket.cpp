@@ -36,15 +36,6 @@ class Seqpacket : public TwoHosts {
             throw std::runtime_error(std::to_string(ids.size()) + " associations");
         return ids[0];
     }
-
-    static fd peeled_off(int s, sctp_assoc_t id)
-    {
-        sctp_peeloff_arg_t argument{id, -1};
-        socklen_t length = sizeof(argument);
-        if (getsockopt(s, IPPROTO_SCTP, SCTP_SOCKOPT_PEELOFF, &argument, &length) < 0)
-            net::fail("SCTP_SOCKOPT_PEELOFF");
-        return fd(argument.sd);
-    }
 };
 
 // What left this host on a link, headers included.
@@ -73,28 +64,6 @@ ssize_t sendmsg_to(int s, const void *name, std::size_t length, int flags = 0)
     m.msg_iov = &part;
     m.msg_iovlen = 1;
     return sendmsg(s, &m, flags | MSG_NOSIGNAL);
-}
-
-// A message with one of SCTP's control messages.
-template <typename T>
-ssize_t send_with(int s, const socket_address &to, int type, const T &info,
-                  std::string_view data = "x")
-{
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(T))> control{};
-    iovec part{const_cast<char *>(data.data()), data.size()};
-    msghdr m{};
-    m.msg_name = const_cast<sockaddr *>(to.data());
-    m.msg_namelen = to.size();
-    m.msg_iov = &part;
-    m.msg_iovlen = 1;
-    m.msg_control = control.data();
-    m.msg_controllen = control.size();
-    cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = IPPROTO_SCTP;
-    c->cmsg_type = type;
-    c->cmsg_len = CMSG_LEN(sizeof(T));
-    std::memcpy(CMSG_DATA(c), &info, sizeof(T));
-    return sendmsg(s, &m, MSG_NOSIGNAL);
 }
 
 TEST_F(Seqpacket, TheFirstMessageSetsUpAnAssociationWithAll)

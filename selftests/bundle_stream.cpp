@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 // Byte streams: what programs written for TCP expect of a connected SOCK_STREAM bundle socket.
 // bundle_half_close is about its end.
+#include "connect.hpp"
 #include "stream.hpp"
 
 #include <atomic>
 #include <csignal>
 #include <thread>
 
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -252,11 +254,27 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     EXPECT_EQ(received(server), "");
     EXPECT_EQ(outcome(send_all(server, "x")), "EPIPE");
 
-    // Before accept(2), nobody has seen the old one.
     const auto another_client = [&] {
         client_port = next_port();
         clients = two_hosts::client_addrs(client_port);
     };
+    // What it sends to one that has been reset is lost, and it learns of that.
+    another_client();
+    connect_and_die("old");
+    {
+        fd reset = accept(listening);
+        const fd client = open_socket();
+        ASSERT_EQ(outcome(bind_to(client, clients)), "ok");
+        ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+        ASSERT_EQ(send_all(client, "lost"), 4);
+        EXPECT_EQ(received(reset), "old");
+        EXPECT_EQ(received(reset), "error: ECONNRESET");
+        poll(nullptr, 0, 300);
+        reset.reset();
+        EXPECT_EQ(received(client), "error: ECONNRESET");
+    }
+
+    // Before accept(2), nobody has seen the old one.
     another_client();
     connect_and_die("old");
     connect_and_die("new");
@@ -362,6 +380,39 @@ TEST_F(Stream, APeerWhoseAssociationHasEndedComesAgain)
             }
         }
     }
+}
+
+TEST_F(Stream, WhoListensReadsNothing)
+{
+    const fd listening = hosts().listener(servers);
+    std::array<fd, 2> two{open_socket(), open_socket()};
+    for (const fd &client : two) {
+        ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+        ASSERT_EQ(send_all(client, "hello"), 5);
+    }
+    poll(nullptr, 0, 500);
+    for (const int flags : {0, +MSG_PEEK, +MSG_WAITALL, MSG_PEEK | MSG_WAITALL})
+        EXPECT_EQ(received(listening, 100, flags), "error: ENOTCONN") << flags;
+    for (int i = 0; i < 2; i++)
+        EXPECT_EQ(received(accept(listening)), "hello");
+}
+
+TEST_F(Stream, AnEdgeComesForWhatIsLeft)
+{
+    const ends c = connected();
+    const std::array<std::string, 3> parts{"one", "two", "three"};
+    for (const std::string &part : parts)
+        ASSERT_EQ(send_all(c.client, part), static_cast<ssize_t>(part.size()));
+    ASSERT_TRUE(net::eventually([&] { return ioctl_int(c.server, FIONREAD) == 11; }));
+    const fd edges(epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    ASSERT_EQ(epoll_ctl(edges, EPOLL_CTL_ADD, c.server, &event), 0);
+    for (const std::string &part : parts) {
+        ASSERT_EQ(epoll_wait(edges, &event, 1, 2000), 1) << part;
+        EXPECT_EQ(received(c.server, 100), part) << "less than there is room for";
+    }
+    EXPECT_EQ(epoll_wait(edges, &event, 1, 0), 0);
 }
 
 TEST_F(Stream, PeekAndFionreadTellAllThatIsThere)
@@ -503,6 +554,23 @@ TEST_F(Stream, AcceptedAfterThePeersCloseItReadsAsOneThatWasClosed)
     EXPECT_EQ(send_all(server, "x"), 1);
     EXPECT_EQ(outcome(send_all(server, "x")), "EPIPE");
     EXPECT_EQ(outcome(::shutdown(server, SHUT_WR)), "ok");
+}
+
+TEST_F(Stream, AcceptedWhileThePeerClosesItReadsAsOneThatWasClosed)
+{
+    const fd listening = hosts().listener(servers);
+    fd client = open_socket();
+    ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+    const netem slow("delay 1s");
+    ASSERT_EQ(send_all(client, "bye"), 3);
+    client.reset();
+    poll(nullptr, 0, 2500); // SHUTDOWN comes after two seconds, SHUTDOWN COMPLETE after three
+    const fd server = accept(listening);
+    EXPECT_EQ(received(server), "bye");
+    EXPECT_EQ(net::wait_for(server, POLLRDHUP, 0), POLLRDHUP);
+    EXPECT_EQ(received(server), "");
+    EXPECT_EQ(send_all(server, "x"), 1);
+    EXPECT_EQ(outcome(send_all(server, "x")), "EPIPE");
 }
 
 TEST_F(Stream, AResetIsEconnreset)

@@ -45,6 +45,16 @@ class Connect : public TwoHosts {
     }
 };
 
+// The peer's address that data goes to from now on.
+inline int set_primary(int s, const address &to)
+{
+    sockaddr_storage name{};
+    to.store(std::as_writable_bytes(std::span(&name, 1)));
+    sctp_prim primary{};
+    primary.ssp_addr = name;
+    return set_option(s, IPPROTO_SCTP, SCTP_PRIMARY_ADDR, primary);
+}
+
 // Delays or loses what the client sends on some links, as long as it lives.
 class netem {
   public:

@@ -20,16 +20,6 @@ inline socket_address hosts_of(std::initializer_list<addresses> hosts)
     return all;
 }
 
-// Of a connected socket's association.
-inline sctp_status status_of(int fd)
-{
-    sctp_status status{};
-    socklen_t length = sizeof(status);
-    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0)
-        net::fail("SCTP_STATUS");
-    return status;
-}
-
 class Setup : public HostsTest<routed> {
   protected:
     fd listener(const net::netns &where, const addresses &a, int type = SOCK_STREAM) const

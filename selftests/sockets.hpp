@@ -156,6 +156,28 @@ inline ssize_t sendto(int fd, const addresses &to, std::string_view data = "x", 
     return sendto(fd, socket_address(to), data, flags);
 }
 
+// A message with one of SCTP's control messages.
+template <typename T>
+ssize_t send_with(int s, const socket_address &to, int type, const T &info,
+                  std::string_view data = "x")
+{
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(T))> control{};
+    iovec part{const_cast<char *>(data.data()), data.size()};
+    msghdr m{};
+    m.msg_name = const_cast<sockaddr *>(to.data());
+    m.msg_namelen = to.size();
+    m.msg_iov = &part;
+    m.msg_iovlen = 1;
+    m.msg_control = control.data();
+    m.msg_controllen = control.size();
+    cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = IPPROTO_SCTP;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(sizeof(T));
+    std::memcpy(CMSG_DATA(c), &info, sizeof(T));
+    return sendmsg(s, &m, MSG_NOSIGNAL);
+}
+
 // A socket of the current namespace, bound to @where and listening.
 inline fd listen_at(const addresses &where, int type = SOCK_STREAM, int family = AF_BUNDLE)
 {
@@ -338,6 +360,25 @@ inline std::map<std::string, long> counters()
     for (long value; lines >> name >> value;)
         result[name] = value;
     return result;
+}
+
+// Of a connected socket's association.
+inline sctp_status status_of(int fd)
+{
+    sctp_status status{};
+    socklen_t length = sizeof(status);
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0)
+        net::fail("SCTP_STATUS");
+    return status;
+}
+
+inline fd peeled_off(int s, sctp_assoc_t id)
+{
+    sctp_peeloff_arg_t argument{id, -1};
+    socklen_t length = sizeof(argument);
+    if (getsockopt(s, IPPROTO_SCTP, SCTP_SOCKOPT_PEELOFF, &argument, &length) < 0)
+        net::fail("SCTP_SOCKOPT_PEELOFF");
+    return fd(argument.sd);
 }
 
 // What became of an address that was asked for.

@@ -328,6 +328,9 @@ static int __sctp_bundle_connect(struct sock *sk, union sctp_addr *addrs,
 			return err;
 		if (asoc && asoc->state >= SCTP_STATE_ESTABLISHED)
 			return -EISCONN;
+		/* A message that waits for room will begin it, or not. */
+		if (asoc && sctp_state(asoc, CLOSED))
+			return -EALREADY;
 	} else {
 		asoc = list_first_entry_or_null(&sp->ep->asocs,
 						struct sctp_association, asocs);

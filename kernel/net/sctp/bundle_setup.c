@@ -117,6 +117,24 @@ static bool sctp_bundle_may_send(struct net *net)
 	return may;
 }
 
+/* The transport to an address, or a new one. Not if the address has become that
+ * of another association since the attempt began, on this socket or peeled off.
+ */
+static struct sctp_transport *sctp_bundle_peer(struct sctp_association *asoc,
+					       const union sctp_addr *addr,
+					       gfp_t gfp)
+{
+	struct sctp_transport *t;
+
+	t = sctp_assoc_lookup_paddr(asoc, addr);
+	if (t)
+		return t;
+	if (sctp_endpoint_is_peeled_off(asoc->ep, addr))
+		return ERR_PTR(-EADDRNOTAVAIL);
+	return sctp_assoc_add_peer(asoc, addr, gfp, SCTP_UNKNOWN) ?:
+	       ERR_PTR(-ENOMEM);
+}
+
 /* The transport to an address, if it has a route and one of our addresses to
  * come from; else why not.
  */
@@ -126,10 +144,9 @@ sctp_bundle_transport(struct sctp_association *asoc,
 {
 	struct sctp_transport *t;
 
-	t = sctp_assoc_lookup_paddr(asoc, addr) ?:
-	    sctp_assoc_add_peer(asoc, addr, gfp, SCTP_UNKNOWN);
-	if (!t)
-		return ERR_PTR(-ENOMEM);
+	t = sctp_bundle_peer(asoc, addr, gfp);
+	if (IS_ERR(t))
+		return t;
 	if (!sctp_transport_dst_check(t))
 		sctp_transport_route(t, NULL, sctp_sk(asoc->base.sk));
 	/* Without a source among ours there may still be a route, from another. */
@@ -242,11 +259,12 @@ static void sctp_bundle_set_transports(struct sctp_association *asoc, gfp_t gfp)
 	 */
 	for (i = 0; i < attempt->count; i++) {
 		path = &attempt->path[i];
-		if (path->host == attempt->host &&
-		    path->state == BUNDLE_PATH_TRYING &&
-		    !sctp_assoc_lookup_paddr(asoc, &path->addr) &&
-		    !sctp_assoc_add_peer(asoc, &path->addr, gfp, SCTP_UNKNOWN))
-			sctp_bundle_path_fail(asoc, path, ENOMEM);
+		if (path->host != attempt->host ||
+		    path->state != BUNDLE_PATH_TRYING)
+			continue;
+		t = sctp_bundle_peer(asoc, &path->addr, gfp);
+		if (IS_ERR(t))
+			sctp_bundle_path_fail(asoc, path, -PTR_ERR(t));
 	}
 	list_for_each_entry_safe(t, next, &asoc->peer.transport_addr_list,
 				 transports) {
@@ -268,7 +286,7 @@ static void sctp_bundle_forget_peer(struct sctp_association *asoc)
 
 	memset(&asoc->peer.i, 0, sizeof(asoc->peer.i));
 	asoc->peer.rwnd = SCTP_DEFAULT_MAXWINDOW;
-	asoc->peer.verified_addr.sa.sa_family = AF_UNSPEC;
+	memset(&asoc->peer.verified_addr, 0, sizeof(asoc->peer.verified_addr));
 	asoc->peer.ipv4_address = 1;
 	asoc->peer.ipv6_address = asoc->base.sk->sk_family == AF_INET6;
 	asoc->peer.ecn_capable = 0;
@@ -377,9 +395,19 @@ static int sctp_bundle_try(struct sctp_association *asoc, gfp_t gfp)
 /* The attempt begins. Returns 0, or why it can't, as a negative errno. */
 int sctp_bundle_cmd_start(struct sctp_association *asoc, gfp_t gfp)
 {
+	int err;
+
 	if (sctp_bundle_limited(asoc))
 		sctp_bundle_limit(asoc);
-	return sctp_bundle_try(asoc, gfp);
+	err = sctp_bundle_try(asoc, gfp);
+	/* Who made the association frees it. If it is another who starts it, while
+	 * that one waits for room for its message, the timer gives it up.
+	 */
+	if (err) {
+		asoc->bundle_attempt->until = sctp_bundle_time(0);
+		sctp_bundle_timer_arm(asoc);
+	}
+	return err;
 }
 
 /* It is over, for @err, a negative errno. */
@@ -589,7 +617,7 @@ void sctp_bundle_established(struct sctp_association *asoc)
 	struct sctp_sock *sp = sctp_sk(asoc->base.sk);
 	int i;
 
-	if (sp->bundle && sctp_style(asoc->base.sk, TCP) &&
+	if (sp->bundle && !sctp_style(asoc->base.sk, UDP) &&
 	    sctp_bundle_connected(asoc->base.sk))
 		sp->pf->to_sk_daddr(&asoc->peer.verified_addr, asoc->base.sk);
 

@@ -197,6 +197,11 @@ static int sctp_bundle_peek(struct sock *sk, struct msghdr *msg, size_t len,
 	bool event;
 
 	lock_sock(sk);
+	/* What is there belongs to those that are still to be accepted. */
+	if (sctp_sstate(sk, LISTENING)) {
+		release_sock(sk);
+		return -ENOTCONN;
+	}
 	for (;;) {
 		readable = sctp_bundle_readable(sk, &event);
 		first = skb_peek(&sk->sk_receive_queue);
@@ -282,6 +287,7 @@ int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
 {
 	struct sock *sk = sock->sk;
 	size_t target;
+	int ret;
 
 	if (!sctp_bundle_stream(sk) || flags & MSG_ERRQUEUE)
 		return sctp_bundle_recv(sk, msg, len, flags);
@@ -292,8 +298,16 @@ int sctp_bundle_stream_recvmsg(struct socket *sock, struct msghdr *msg,
 
 	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 	if (likely(target <= 1))
-		return sctp_bundle_recv(sk, msg, len, flags);
-	return sctp_bundle_recv_all(sk, msg, len, flags, target);
+		ret = sctp_bundle_recv(sk, msg, len, flags);
+	else
+		ret = sctp_bundle_recv_all(sk, msg, len, flags, target);
+	/* Who gets less than it asked for, and waits for an edge, epoll(7), takes
+	 * it for all that there was.
+	 */
+	if (ret >= 0 && ret < len &&
+	    !skb_queue_empty_lockless(&sk->sk_receive_queue))
+		sk->sk_data_ready(sk);
+	return ret;
 }
 
 /* As many bytes as SO_RCVLOWAT asks for, or as there is room for, or an event,
@@ -453,6 +467,14 @@ int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 		return err;
 
 	err = inet_shutdown(sock, how);
+
+	/* Those that wait for room wait in vain now, too. */
+	lock_sock(sk);
+	asoc = sctp_bundle_asoc(sk);
+	if (asoc && asoc->state >= SCTP_STATE_SHUTDOWN_PENDING)
+		wake_up_interruptible_all(&asoc->wait);
+	release_sock(sk);
+
 	/* To TCP's programs, it is connected until they close, too. */
 	return err == -ENOTCONN && peer_closed ? 0 : err;
 }
@@ -573,6 +595,7 @@ void sctp_bundle_restarted(struct sctp_association *asoc)
 	struct sock *sk = asoc->base.sk;
 
 	if (sctp_bundle_connected(sk)) {
+		asoc->bundle_restarted = 1;
 		WRITE_ONCE(sk->sk_err, ECONNRESET);
 		WRITE_ONCE(sk->sk_shutdown, SHUTDOWN_MASK);
 		sk_error_report(sk);
