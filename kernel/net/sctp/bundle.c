@@ -58,7 +58,8 @@ static enum sctp_scope sctp_bundle_scope_limit(const struct sctp_association *as
  * depending on which it tried first. For the responder on a bundle socket it is
  * the union over all that the INIT lists, so that every order gives the same
  * paths, within the limit above: who comes from outside can't point it at
- * addresses inside that it doesn't use itself.
+ * private addresses if it uses none itself. Unique local ones are never held
+ * back, as sctp_in_scope() calls them global.
  */
 enum sctp_scope sctp_bundle_scope(const struct sctp_association *asoc,
 				  struct sctp_chunk *chunk,
