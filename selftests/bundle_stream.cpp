@@ -259,9 +259,9 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
         clients = two_hosts::client_addrs(client_port);
     };
     // What it sends to one that has been reset is lost, and it learns of that.
-    another_client();
-    connect_and_die("old");
-    {
+    for (const bool shut : {false, true}) {
+        another_client();
+        connect_and_die("old");
         fd reset = accept(listening);
         const fd client = open_socket();
         ASSERT_EQ(outcome(bind_to(client, clients)), "ok");
@@ -270,8 +270,11 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
         EXPECT_EQ(received(reset), "old");
         EXPECT_EQ(received(reset), "error: ECONNRESET");
         poll(nullptr, 0, 300);
-        reset.reset();
-        EXPECT_EQ(received(client), "error: ECONNRESET");
+        if (shut)
+            EXPECT_EQ(outcome(::shutdown(reset, SHUT_WR)), "ENOTCONN");
+        else
+            reset.reset();
+        EXPECT_EQ(received(client), "error: ECONNRESET") << shut;
     }
 
     // Before accept(2), nobody has seen the old one.

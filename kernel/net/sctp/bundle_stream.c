@@ -457,6 +457,13 @@ int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 
 	lock_sock(sk);
 	asoc = sctp_bundle_asoc(sk);
+	if (asoc && asoc->bundle_restarted) {
+		/* The peer mustn't think that what it sends has been read. */
+		sctp_primitive_ABORT(sock_net(sk), asoc,
+				     sctp_make_abort_user(asoc, NULL, 0));
+		release_sock(sk);
+		return -ENOTCONN;
+	}
 	if (asoc && sctp_state(asoc, ESTABLISHED) &&
 	    sctp_bundle_half_close(asoc) && !asoc->bundle_end_sent &&
 	    (how == SHUT_WR || (how == SHUT_RDWR && asoc->bundle_eof)))
