@@ -400,6 +400,50 @@ TEST_F(Stream, WhoListensReadsNothing)
         EXPECT_EQ(received(accept(listening)), "hello");
 }
 
+TEST_F(Stream, WhoListensNoLongerTellsThoseThatWait)
+{
+    for (const int how : {SHUT_RD, SHUT_RDWR}) {
+        const fd listening = hosts().listener(servers), waiting = open_socket();
+        ASSERT_EQ(outcome(::shutdown(listening, SHUT_WR)), "ok") << "as TCP";
+        ASSERT_EQ(outcome(connect_to(waiting, servers)), "ok");
+        ASSERT_EQ(send_all(waiting, "hello"), 5);
+        poll(nullptr, 0, 300);
+        ASSERT_EQ(outcome(::shutdown(listening, how)), "ok");
+        EXPECT_EQ(received(waiting), "error: ECONNRESET");
+        EXPECT_EQ(outcome(::accept(listening, nullptr, nullptr)), "EINVAL");
+        EXPECT_EQ(outcome(connect_to(open_socket(), servers)), "ECONNREFUSED");
+
+        ASSERT_EQ(outcome(::listen(listening, 1)), "ok");
+        std::thread accepts(
+            [&] { EXPECT_EQ(outcome(::accept(listening, nullptr, nullptr)), "EINVAL"); });
+        poll(nullptr, 0, 200);
+        EXPECT_EQ(outcome(::shutdown(listening, how)), "ok");
+        accepts.join();
+
+        ASSERT_EQ(outcome(::listen(listening, 1)), "ok");
+        const fd client = open_socket();
+        ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+        ASSERT_EQ(send_all(client, "hello"), 5);
+        EXPECT_EQ(received(accept(listening)), "hello");
+        port = next_port();
+        servers = two_hosts::server_addrs(port);
+    }
+    EXPECT_TRUE(nothing_left());
+}
+
+TEST_F(Stream, WhoIsAcceptedHasTheListenersSettings)
+{
+    const fd listening = hosts().listener(servers), client = open_socket();
+    const std::array<std::pair<int, int>, 3> settings{
+        {{SO_MARK, 7}, {SO_PRIORITY, 3}, {SO_RCVLOWAT, 5}}};
+    for (const auto &[option, value] : settings)
+        ASSERT_EQ(set_option(listening, SOL_SOCKET, option, value), 0) << option;
+    ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+    const fd server = accept(listening);
+    for (const auto &[option, value] : settings)
+        EXPECT_EQ(get_option(server, SOL_SOCKET, option), value) << option;
+}
+
 TEST_F(Stream, AnEdgeComesForWhatIsLeft)
 {
     const ends c = connected();

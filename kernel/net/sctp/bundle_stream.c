@@ -442,6 +442,53 @@ static int sctp_bundle_send_end(struct sctp_association *asoc)
 	return 0;
 }
 
+/* Frees what @asoc has in a queue that it shares with others. */
+static void sctp_bundle_purge(struct sk_buff_head *queue,
+			      const struct sctp_association *asoc)
+{
+	struct sctp_ulpevent *event;
+	struct sk_buff *skb, *next;
+
+	skb_queue_walk_safe(queue, skb, next) {
+		event = sctp_skb2event(skb);
+		if (event->asoc == asoc) {
+			__skb_unlink(skb, queue);
+			sctp_ulpevent_free(event);
+		}
+	}
+}
+
+/* As TCP has it, nobody is accepted any more, and who waits for that learns of it. */
+static int sctp_bundle_unlisten(struct socket *sock)
+{
+	struct sctp_association *asoc, *next;
+	struct sock *sk = sock->sk;
+	int err;
+
+	err = sctp_inet_listen(sock, 0);
+	if (err)
+		return err;
+
+	lock_sock(sk);
+	/* Unless another thread listens again already. */
+	if (!sctp_sstate(sk, CLOSED))
+		goto out;
+	list_for_each_entry_safe(asoc, next, &sctp_sk(sk)->ep->asocs, asocs) {
+		sctp_bundle_purge(&sk->sk_receive_queue, asoc);
+		sctp_bundle_purge(&sctp_sk(sk)->pd_lobby, asoc);
+		if (sctp_state(asoc, CLOSED))
+			sctp_association_free(asoc);
+		else
+			sctp_primitive_ABORT(sock_net(sk), asoc,
+					     sctp_make_abort_user(asoc, NULL, 0));
+	}
+	WRITE_ONCE(sk->sk_ack_backlog, 0);
+	sk->sk_state_change(sk);
+out:
+	release_sock(sk);
+	return 0;
+}
+
 /* As in struct proto_ops. Who won't receive either ends the association, so that
  * the peer learns of it, unless it has sent all.
  */
@@ -454,6 +501,8 @@ int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 
 	if (!sctp_bundle_stream(sk))
 		return inet_shutdown(sock, how);
+	if (sctp_sstate(sk, LISTENING) && (how == SHUT_RD || how == SHUT_RDWR))
+		return sctp_bundle_unlisten(sock);
 
 	lock_sock(sk);
 	asoc = sctp_bundle_asoc(sk);
@@ -570,22 +619,6 @@ void sctp_bundle_stream_closed(struct sock *sk)
 	if (sctp_bundle_connected(sk))
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown |
 			   (sk->sk_err ? SHUTDOWN_MASK : RCV_SHUTDOWN));
-}
-
-/* Frees what @asoc has in a queue that it shares with others. */
-static void sctp_bundle_purge(struct sk_buff_head *queue,
-			      const struct sctp_association *asoc)
-{
-	struct sctp_ulpevent *event;
-	struct sk_buff *skb, *next;
-
-	skb_queue_walk_safe(queue, skb, next) {
-		event = sctp_skb2event(skb);
-		if (event->asoc == asoc) {
-			__skb_unlink(skb, queue);
-			sctp_ulpevent_free(event);
-		}
-	}
 }
 
 /**
