@@ -523,14 +523,6 @@ int sctp_bundle_stream_shutdown(struct socket *sock, int how)
 		return err;
 
 	err = inet_shutdown(sock, how);
-
-	/* Those that wait for room wait in vain now, too. */
-	lock_sock(sk);
-	asoc = sctp_bundle_asoc(sk);
-	if (asoc && asoc->state >= SCTP_STATE_SHUTDOWN_PENDING)
-		wake_up_interruptible_all(&asoc->wait);
-	release_sock(sk);
-
 	/* To TCP's programs, it is connected until they close, too. */
 	return err == -ENOTCONN && peer_closed ? 0 : err;
 }
