@@ -207,9 +207,10 @@ int set_option(int fd, int level, int option, const T &value)
 }
 
 // An int option's value. Throws if it can't be read.
-inline int get_option(int fd, int level, int option)
+template <typename T = int>
+T get_option(int fd, int level, int option)
 {
-    int value = -1;
+    T value{};
     socklen_t length = sizeof(value);
     if (getsockopt(fd, level, option, &value, &length) < 0 || length != sizeof(value))
         net::fail("getsockopt(" + std::to_string(level) + ", " + std::to_string(option) + ")");
@@ -365,11 +366,7 @@ inline std::map<std::string, long> counters()
 // Of a connected socket's association.
 inline sctp_status status_of(int fd)
 {
-    sctp_status status{};
-    socklen_t length = sizeof(status);
-    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &length) < 0)
-        net::fail("SCTP_STATUS");
-    return status;
+    return get_option<sctp_status>(fd, IPPROTO_SCTP, SCTP_STATUS);
 }
 
 inline fd peeled_off(int s, sctp_assoc_t id)

@@ -63,11 +63,7 @@ inline int ioctl_int(int fd, unsigned long request)
 
 inline tcp_info stream_info(int fd)
 {
-    tcp_info result{};
-    socklen_t length = sizeof(result);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &result, &length) < 0)
-        net::fail("TCP_INFO");
-    return result;
+    return get_option<tcp_info>(fd, IPPROTO_TCP, TCP_INFO);
 }
 
 class Stream : public TwoHosts {
