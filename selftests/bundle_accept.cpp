@@ -35,6 +35,9 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
     const fd listening = hosts().listener(servers);
     const int little = 16384;
     ASSERT_EQ(set_option(listening, SOL_SOCKET, SO_RCVBUF, little), 0);
+    // Nor does it say, to a heartbeat, that it knows nothing, until it has begun anew.
+    const filter wordless(hosts().client, hosts().client,
+                          "meta l4proto sctp sctp chunk abort exists drop", "output");
     const auto connect_and_die = [&](const std::string &text) {
         fd client = open_socket();
         EXPECT_EQ(outcome(bind_to(client, clients)), "ok");
@@ -42,7 +45,6 @@ TEST_F(Stream, TheStreamsOfAPeerThatRestartsStayApart)
         EXPECT_EQ(send_all(client, text), static_cast<ssize_t>(text.size()));
         poll(nullptr, 0, 300);
         EXPECT_EQ(set_option(client, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
-        const mute down(hosts().client, hosts().client);
         client.reset();
     };
 
