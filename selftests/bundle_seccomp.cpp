@@ -175,6 +175,19 @@ TEST_F(SeccompNames, WhereTheFamilyIsRefusedANameGivesItsAddressesAlone)
     EXPECT_EQ(under(deny_families({AF_INET, AF_INET6}), look_up), "46 2 2");
 }
 
+// They are made with clone3().
+TEST_F(SeccompNames, WhereThreadsAreRefusedOneIsLookedUpAfterTheOther)
+{
+    const auto look_up = [] { return families("{localhost,ip6-localhost}"); };
+    const auto all_answered = [](unsigned how) {
+        return policy{SYS_clone3, 0, {}, SECCOMP_RET_ALLOW, how};
+    };
+    const std::string found = look_up();
+    EXPECT_EQ(found.substr(0, 3), "46 ");
+    EXPECT_EQ(under(all_answered(error(EPERM)), look_up), found);
+    EXPECT_EQ(under(all_answered(SECCOMP_RET_KILL_PROCESS), look_up), "SIGSYS");
+}
+
 TEST_F(SeccompNames, AFilterThatKillsKillsAtTheNameOfABundleAlone)
 {
     const policy filter = deny_families({AF_BUNDLE}, SECCOMP_RET_KILL_PROCESS);
