@@ -515,6 +515,22 @@ TEST_F(Peer, WithNothingElseLeftStaleCookiesAreAskedForAgain)
     EXPECT_TRUE(completes_at(server(1)[0]));
 }
 
+TEST_F(Peer, StaleCookiesAreNotAskedForWithoutEnd)
+{
+    sctp_initmsg init{};
+    init.sinit_max_attempts = 2;
+    ASSERT_EQ(set_option(socket, IPPROTO_SCTP, SCTP_INITMSG, init), 0);
+    auto inits = connect_and_hear(server(1));
+    for (int i = 0; i < 2; i++) {
+        answer_and_fail(inits[0], chunk(error_chunk, stale_cookie));
+        inits = inits_to(server(1));
+    }
+    answer_and_fail(inits[0], chunk(error_chunk, stale_cookie));
+    EXPECT_TRUE(net::wait_for(socket, POLLOUT, 200) & POLLERR);
+    EXPECT_EQ(get_option(socket, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+    EXPECT_FALSE(peer->hears(init_chunk, 200));
+}
+
 TEST_F(Peer, AStaleCookieAfterTheLastAttemptIsEtimedout)
 {
     sctp_initmsg init{};
