@@ -505,6 +505,7 @@ void sctp_bundle_cmd_next(struct sctp_cmd_seq *commands,
 
 	/* A peer that is to be asked once more after a stale cookie is gone, too. */
 	answered = answered || asoc->peer.primary_path->state != SCTP_UNKNOWN;
+	/* The count is one peer's: whoever is asked next begins at none. */
 	asoc->stale_cookies = 0;
 	if ((answered && sctp_bundle_trying(attempt, attempt->host)) ||
 	    sctp_bundle_next_host(asoc)) {
