@@ -100,8 +100,8 @@ class Soak : public TwoHosts {
         double end;           // when it begins to close
         bool client_first;    // who closes
         bool aborted = false; // one side has been told to, so the other may find any error
-        double fragile = 0; // until then, as it takes the port of one that the peer may still have
-        int slot = -1;      // of those that are there all the time
+        int slot = -1;        // of those that are there all the time
+        double fragile = 0;   // until then the peer may take it for the restart of one before it
         double last_progress = 0;
     };
     using shared = std::shared_ptr<session>;
@@ -132,16 +132,16 @@ class Soak : public TwoHosts {
         side e{open_socket(), false, s};
         nonblocking(e.socket);
         if (!brief) {
-            slots_.at(static_cast<std::size_t>(slot)).next = now() + 1;
-            if (const std::uint16_t from = slots_.at(static_cast<std::size_t>(slot)).port) {
-                if (bind_to(e.socket, two_hosts::client_addrs(from)) < 0) {
+            place &from = slots_.at(static_cast<std::size_t>(slot));
+            from.next = now() + 1;
+            if (from.port) {
+                if (bind_to(e.socket, two_hosts::client_addrs(from.port)) < 0) {
                     // The one before is still being shut down.
                     EXPECT_EQ(outcome(-1), "EADDRINUSE");
                     return;
                 }
-                s->fragile = std::exchange(slots_.at(static_cast<std::size_t>(slot)).crashed, false)
-                                 ? now() + 60
-                                 : 0;
+                if (now() < from.left + 60)
+                    s->fragile = now() + 60;
             }
         }
         for (unsigned i = 0; i < 32; i += 8)
@@ -159,6 +159,14 @@ class Soak : public TwoHosts {
         ends_.push_back(std::move(e));
     }
 
+    // The server may not hear that the client has none with E's port, until a packet of its own
+    // is answered.
+    void left(const side &e)
+    {
+        if (!e.server && e.of->slot >= 0)
+            slots_.at(static_cast<std::size_t>(e.of->slot)).left = now();
+    }
+
     void broken(side &e, const std::string &what)
     {
         e.finished = true;
@@ -166,13 +174,20 @@ class Soak : public TwoHosts {
         if (!e.of)
             return; // before it said which one it is
         session &s = *e.of;
-        if (e.connecting)
+        const std::string which = "connection " + std::to_string(s.id) + " of place " +
+                                  std::to_string(s.slot) + ", at the " +
+                                  (e.server ? "server: " : "client: ") + what;
+        if (e.connecting) {
             total.not_connected++;
-        else if (!s.aborted && now() < s.fragile)
+            left(e);
+        } else if (!s.aborted && now() < s.fragile) {
             total.reset++;
-        else if (!s.aborted)
-            ADD_FAILURE() << "connection " << s.id << ", at the "
-                          << (e.server ? "server: " : "client: ") << what;
+            say(which + ", " +
+                std::to_string(now() - slots_.at(static_cast<std::size_t>(s.slot)).left) +
+                " s after the one before it was left");
+        } else if (!s.aborted) {
+            ADD_FAILURE() << which;
+        }
         s.aborted = true;
     }
 
@@ -274,6 +289,8 @@ class Soak : public TwoHosts {
             total.aborted++;
         }
         set_option(e.socket, SOL_SOCKET, SO_LINGER, abort_on_close);
+        if (e.of)
+            left(e);
         e.finished = true;
         e.socket.reset();
     }
@@ -318,8 +335,6 @@ class Soak : public TwoHosts {
         for (side &e : ends_)
             if (!e.server && !e.finished)
                 abort(e);
-        for (place &one : slots_)
-            one.crashed = one.port != 0;
         messages_->stop_talkers(true);
         total.client_restarts++;
     }
@@ -330,7 +345,6 @@ class Soak : public TwoHosts {
             if (!e.server && !e.finished && e.of->slot >= 0 &&
                 slots_.at(static_cast<std::size_t>(e.of->slot)).port) {
                 abort(e);
-                slots_.at(static_cast<std::size_t>(e.of->slot)).crashed = true;
                 total.crashes++;
             }
     }
@@ -560,7 +574,7 @@ class Soak : public TwoHosts {
     std::list<side> ends_;
     struct place {
         std::uint16_t port; // that its connections come from, or 0 for any
-        bool crashed = false;
+        double left = -60;  // when the last one went that wasn't shut down
         double next = 0;
     };
     std::array<place, 6> slots_{{{4000}, {4001}, {0}, {0}, {0}, {0}}};
