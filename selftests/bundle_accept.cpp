@@ -179,12 +179,18 @@ TEST_F(Stream, WhoListensNoLongerTellsThoseThatWait)
 {
     for (const int how : {SHUT_RD, SHUT_RDWR}) {
         const fd listening = hosts().listener(servers), waiting = open_socket();
+        fd gone = open_socket();
         ASSERT_EQ(outcome(::shutdown(listening, SHUT_WR)), "ok") << "as TCP";
-        ASSERT_EQ(outcome(connect_to(waiting, servers)), "ok");
-        ASSERT_EQ(send_all(waiting, "hello"), 5);
+        for (const int client : {static_cast<int>(waiting), static_cast<int>(gone)}) {
+            ASSERT_EQ(outcome(connect_to(client, servers)), "ok");
+            ASSERT_EQ(send_all(client, "hello"), 5);
+        }
+        ASSERT_EQ(set_option(gone, SOL_SOCKET, SO_LINGER, abort_on_close), 0);
+        gone.reset();
         poll(nullptr, 0, 300);
         ASSERT_EQ(outcome(::shutdown(listening, how)), "ok");
         EXPECT_EQ(received(waiting), "error: ECONNRESET");
+        EXPECT_TRUE(nothing_left());
         EXPECT_EQ(outcome(::accept(listening, nullptr, nullptr)), "EINVAL");
         EXPECT_EQ(outcome(connect_to(open_socket(), servers)), "ECONNREFUSED");
 
