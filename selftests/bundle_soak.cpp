@@ -106,6 +106,14 @@ class Soak : public TwoHosts {
     };
     using shared = std::shared_ptr<session>;
 
+    // Where there is one all the time.
+    struct place {
+        std::uint16_t port; // that its connections come from, or 0 for any
+        double left = -60;  // when the last one went that wasn't shut down
+        double next = 0;
+    };
+    place &place_of(int slot) { return slots_.at(static_cast<std::size_t>(slot)); }
+
     // One end. The server's learns from the first bytes which session it belongs to.
     struct side {
         fd socket;
@@ -132,7 +140,7 @@ class Soak : public TwoHosts {
         side e{open_socket(), false, s};
         nonblocking(e.socket);
         if (!brief) {
-            place &from = slots_.at(static_cast<std::size_t>(slot));
+            place &from = place_of(slot);
             from.next = now() + 1;
             if (from.port) {
                 if (bind_to(e.socket, two_hosts::client_addrs(from.port)) < 0) {
@@ -164,7 +172,7 @@ class Soak : public TwoHosts {
     void left(const side &e)
     {
         if (!e.server && e.of->slot >= 0)
-            slots_.at(static_cast<std::size_t>(e.of->slot)).left = now();
+            place_of(e.of->slot).left = now();
     }
 
     void broken(side &e, const std::string &what)
@@ -182,8 +190,7 @@ class Soak : public TwoHosts {
             left(e);
         } else if (!s.aborted && now() < s.fragile) {
             total.reset++;
-            say(which + ", " +
-                std::to_string(now() - slots_.at(static_cast<std::size_t>(s.slot)).left) +
+            say(which + ", " + std::to_string(now() - place_of(s.slot).left) +
                 " s after the one before it was left");
         } else if (!s.aborted) {
             ADD_FAILURE() << which;
@@ -284,13 +291,11 @@ class Soak : public TwoHosts {
 
     void abort(side &e)
     {
-        if (e.of && !e.of->aborted) {
-            e.of->aborted = true;
-            total.aborted++;
+        if (e.of) {
+            total.aborted += !std::exchange(e.of->aborted, true);
+            left(e);
         }
         set_option(e.socket, SOL_SOCKET, SO_LINGER, abort_on_close);
-        if (e.of)
-            left(e);
         e.finished = true;
         e.socket.reset();
     }
@@ -342,8 +347,7 @@ class Soak : public TwoHosts {
     void crash()
     {
         for (side &e : ends_)
-            if (!e.server && !e.finished && e.of->slot >= 0 &&
-                slots_.at(static_cast<std::size_t>(e.of->slot)).port) {
+            if (!e.server && !e.finished && e.of->slot >= 0 && place_of(e.of->slot).port) {
                 abort(e);
                 total.crashes++;
             }
@@ -572,11 +576,6 @@ class Soak : public TwoHosts {
     std::uint32_t next_id_ = 1;
     fd listener_;
     std::list<side> ends_;
-    struct place {
-        std::uint16_t port; // that its connections come from, or 0 for any
-        double left = -60;  // when the last one went that wasn't shut down
-        double next = 0;
-    };
     std::array<place, 6> slots_{{{4000}, {4001}, {0}, {0}, {0}, {0}}};
     std::optional<one_to_many> messages_;
     std::optional<links> links_;
